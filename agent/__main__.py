@@ -1,0 +1,112 @@
+"""The agent's command line: `run`, `doctor`, `simulate`. It puts the parts together and decides nothing.
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from agent import __version__, doctor, settings
+from agent.drivers import jura_simulator, open_machine
+from agent.journal import Journal, JournalError, JournalLocked
+from agent.link import Link
+from agent.logs import set_up_logging
+from agent.runner import Runner
+from agent.settings import Settings, SettingsError
+from agent.websocket import Server
+
+log = structlog.get_logger()
+
+SIMULATORS = {"jura": jura_simulator}
+"""Driver → the module that offers `add_options(parser)` and `async simulate(options) -> int`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command in `arguments` (by default the process's); return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        set_up_logging(settings.log_level())
+        return asyncio.run(_command(options))
+    except SettingsError as error:
+        return _refuse(2, error)
+    except JournalError as error:
+        return _refuse(1, error)
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _command(options: argparse.Namespace) -> int:
+    if options.command == "simulate":
+        return await simulate(options)
+    configured = settings.read(options.config)
+    if options.command == "doctor":
+        return await doctor.examine(configured)
+    return await run(configured)
+
+
+async def run(configured: Settings) -> int:
+    """Run the agent until SIGTERM or SIGINT; return the exit code."""
+    try:
+        machine = open_machine(
+            configured.driver,
+            configured.port,
+            configured.profile,
+            configured.products,
+            configured.make_limit_s,
+        )
+        journal = Journal(configured.journal)
+    except JournalLocked:
+        raise
+    except (ValueError, JournalError) as error:
+        raise SettingsError(str(error)) from error
+    link = Link(Server(configured.server, configured.token).connect, journal)
+    runner = Runner(machine, journal, link)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, runner.stop)
+    log.info("agent starts", version=__version__, server=configured.server, port=configured.port)
+    try:
+        await runner.run()
+    finally:
+        journal.close()
+    log.info("agent has stopped")
+    return 0
+
+
+async def simulate(options: argparse.Namespace) -> int:
+    """Be a machine in software until SIGTERM or SIGINT; return the exit code."""
+    try:
+        code: int = await SIMULATORS[options.driver].simulate(options)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demitasse-agent", description="Makes coffee for paid orders.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, words in (("run", "run the agent"), ("doctor", "check everything, make no drink")):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("--config", type=Path, metavar="FILE", help="config file (default: agent.toml)")
+    words = "be a machine in software behind a pseudo-terminal"
+    simulated = commands.add_parser("simulate", help=words, description=words)
+    drivers = simulated.add_subparsers(dest="driver", required=True, metavar="DRIVER")
+    for driver, simulator in SIMULATORS.items():
+        simulator.add_options(drivers.add_parser(driver, help=f"a machine of the driver {driver}"))
+    return parser
+
+
+def _refuse(code: int, error: Exception) -> int:
+    print(f"demitasse-agent: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

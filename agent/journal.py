@@ -1,0 +1,388 @@
+"""What the device never forgets: makes accepted, started, ended, and reports not yet stored by the server.
+
+SQLite on the device's disk. Each method is one transaction, synced to the disk when it returns, and may block
+for as long as the disk does; it is called through `Carry`. It decides nothing.
+
+Errors: JournalError
+        ├── JournalLocked    another agent works on this file
+        └── JournalCorrupt   the file is damaged, or is no journal
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from agent.make import Record, entered_from
+from agent.wire import Actuated, Code, MakeState, OpenMake, Report
+
+KEEP_MS = 30 * 24 * 3600 * 1000
+"""How long the id of an ended command is remembered: longer than any life and any replay."""
+
+KEEP_NEWEST = 1000
+"""Commands remembered whatever their age, since a device without a clock may date them wrongly."""
+
+OPEN_MAKES_LIMIT = 200
+"""Most open makes told in a `Hello`, so that it fits its frame."""
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE commands (
+    command_id      TEXT PRIMARY KEY,
+    payload_hash    TEXT NOT NULL,
+    order_id        TEXT NOT NULL,
+    drink_no        TEXT NOT NULL,
+    size            TEXT NOT NULL,
+    state           TEXT NOT NULL,      -- agent.wire.MakeState; not_seen is a tombstone
+    before          TEXT NOT NULL,      -- the driver's evidence from before the make
+    code            TEXT,               -- agent.wire.Code
+    actuated        TEXT NOT NULL,      -- agent.wire.Actuated
+    evidence        TEXT NOT NULL,
+    said            TEXT NOT NULL,      -- what the machine answered, for technicians
+    received_at_ms  INTEGER NOT NULL,   -- UTC by the device's clock, for people only
+    started_at_ms   INTEGER,
+    ended_at_ms     INTEGER
+);
+CREATE INDEX commands_open ON commands (state) WHERE state IN ('received', 'started');
+CREATE TABLE outbox (
+    seq         INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, also after deletes
+    command_id  TEXT NOT NULL,
+    report      TEXT NOT NULL           -- agent.wire.Report as JSON
+);
+"""
+
+_COLUMNS = "command_id, payload_hash, order_id, drink_no, size, state, before, code, actuated, evidence, said"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Carry(Protocol):
+    """How a blocking call is kept off the loop: `asyncio.to_thread`, or inline in a simulation."""
+
+    def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
+
+
+class JournalError(Exception):
+    """The journal cannot be read or written; the message says why. No new make may be taken."""
+
+
+class JournalLocked(JournalError):
+    """Another agent works on this journal."""
+
+
+class JournalCorrupt(JournalError):
+    """The file is damaged, or is not an agent's journal. It is never replaced by itself."""
+
+
+def wall_clock_ms() -> int:
+    """Return UTC in milliseconds by the device's clock, which may be wrong."""
+    return time.time_ns() // 1_000_000
+
+
+class Journal:
+    """The journal in the file `path`, made if absent, and locked against a second agent until `close`.
+
+    `journal_id` is made with the file; `journal_high` is the highest report number given so far, 0 if none.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
+    ) -> None:
+        """Open and check the journal. Raises JournalLocked, JournalCorrupt or JournalError."""
+        self.path = Path(path)
+        self._now_ms = now_ms
+        self._guard = threading.Lock()
+        self._lock = _Lock(self.path)
+        try:
+            self._database = _opened(self.path, connect)
+        except BaseException:
+            self._lock.release()
+            raise
+        with self._reading():
+            self.journal_id = str(self._one("SELECT value FROM meta WHERE name = 'journal_id'"))
+            # What is on the disk and perhaps more, so that a new command needs no reading.
+            self._ids = {str(row[0]) for row in self._database.execute("SELECT command_id FROM commands")}
+            query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
+            self.journal_high = self._enqueued = int(str(self._one(query)))
+
+    def close(self) -> None:
+        """Close the file and let another agent have it. May be called twice."""
+        with self._guard, contextlib.suppress(sqlite3.Error):
+            self._database.close()
+        self._lock.release()
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def find(self, command_id: str) -> Record | None:
+        """Return the command, or None if it was never seen."""
+        if command_id not in self._ids:
+            return None
+        with self._reading():
+            query = f"SELECT {_COLUMNS} FROM commands WHERE command_id = ?"
+            row = self._database.execute(query, (command_id,)).fetchone()
+        return _record(row) if row else None
+
+    def open_commands(self) -> list[Record]:
+        """Return the commands that were received or started and have not ended, oldest first."""
+        with self._reading():
+            query = f"SELECT {_COLUMNS} FROM commands WHERE state IN ('received', 'started') ORDER BY rowid"
+            return [_record(row) for row in self._database.execute(query)]
+
+    def receive(self, record: Record) -> None:
+        """Record an accepted command and its report. Only after this may `received` be said.
+
+        Raises JournalError also when the command is known already.
+        """
+        with self._transaction():
+            if not self._insert(record):
+                raise JournalError(f"command {record.command_id} is in the journal already")
+            self._enqueue(record)
+
+    def reject(self, record: Record) -> None:
+        """Record a command refused on sight (`rejected`, `expired`), so that its repeat is refused too.
+
+        A command that was accepted and not started is refused as well; one that has ended stays as it is.
+        """
+        with self._transaction():
+            if self._insert(record) or self._update(record, "ended_at_ms"):
+                self._enqueue(record)
+
+    def bury(self, record: Record) -> None:
+        """Record a tombstone: `not_seen` is about to be said of this id. No report follows.
+
+        Raises JournalError also when the command is known already.
+        """
+        with self._transaction():
+            if not self._insert(record):
+                raise JournalError(f"command {record.command_id} is in the journal already")
+
+    def start(self, record: Record) -> None:
+        """Record the start and the evidence from before. Only after this may the machine be moved.
+
+        Raises JournalError also when the command is not `received` any more.
+        """
+        with self._transaction():
+            if not self._update(record, "started_at_ms"):
+                raise JournalError(f"command {record.command_id} cannot be started now")
+            self._enqueue(record)
+
+    def end(self, record: Record) -> None:
+        """Record the end of a command and its report. Does nothing if it has ended already."""
+        with self._transaction():
+            if self._update(record, "ended_at_ms"):
+                self._enqueue(record)
+
+    def prune(self, older_than_ms: int = KEEP_MS) -> int:
+        """Forget commands that ended longer ago than this, save the newest; return how many."""
+        with self._transaction():
+            rows = self._database.execute(
+                "DELETE FROM commands WHERE ended_at_ms < ? AND state NOT IN ('received', 'started')"
+                " AND rowid <= (SELECT max(rowid) FROM commands) - ?"
+                " AND command_id NOT IN (SELECT command_id FROM outbox) RETURNING command_id",
+                (self._now_ms() - older_than_ms, KEEP_NEWEST),
+            ).fetchall()
+        self._ids.difference_update(command_id for (command_id,) in rows)
+        return len(rows)
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def open_makes(self) -> tuple[OpenMake, ...]:
+        """Return the commands that have not ended, or whose reports the server has not all stored."""
+        query = (
+            "SELECT command_id, state FROM commands WHERE state IN ('received', 'started')"
+            " OR command_id IN (SELECT command_id FROM outbox) ORDER BY rowid DESC LIMIT ?"
+        )
+        with self._reading():
+            rows = self._database.execute(query, (OPEN_MAKES_LIMIT,)).fetchall()
+        return tuple(OpenMake(command_id, MakeState(state)) for command_id, state in rows)
+
+    def unsent_reports(self, after_seq: int, limit: int) -> list[Report]:
+        """Return up to `limit` reports not yet stored by the server, numbered above `after_seq`, in order."""
+        query = "SELECT seq, report FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+        with self._reading():
+            rows = self._database.execute(query, (after_seq, limit)).fetchall()
+            return [
+                msgspec.structs.replace(msgspec.json.decode(report, type=Report), seq=seq)
+                for seq, report in rows
+            ]
+
+    def stored(self, seqs: Iterable[int]) -> None:
+        """Forget the reports that the server has stored."""
+        with self._transaction():
+            self._database.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
+
+    def probe(self) -> None:
+        """Write something of no meaning, to learn whether the journal can be written."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT INTO meta VALUES ('probed_at_ms', ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(self._now_ms()),),
+            )
+
+    # --- inside a transaction ---------------------------------------------------------------------
+
+    def _insert(self, record: Record) -> bool:
+        self._ids.add(record.command_id)
+        now = self._now_ms()
+        inserted = self._database.execute(
+            f"INSERT INTO commands ({_COLUMNS}, received_at_ms, ended_at_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*astuple(record), now, now if record.state.ended else None),
+        )
+        return inserted.rowcount == 1
+
+    def _update(self, record: Record, moment: str) -> bool:
+        states = sorted(entered_from(record.state))
+        updated = self._database.execute(
+            f"UPDATE commands SET state = ?, before = ?, code = ?, actuated = ?, evidence = ?, said = ?,"
+            f" {moment} = ? WHERE command_id = ? AND state IN ({', '.join('?' * len(states))})",
+            (
+                record.state,
+                record.before,
+                record.code,
+                record.actuated,
+                record.evidence,
+                record.said,
+                self._now_ms(),
+                record.command_id,
+                *states,
+            ),
+        )
+        return updated.rowcount == 1
+
+    def _enqueue(self, record: Record) -> None:
+        report = msgspec.json.encode(record.report()).decode()
+        inserted = self._database.execute(
+            "INSERT INTO outbox (command_id, report) VALUES (?, ?)", (record.command_id, report)
+        )
+        self._enqueued = inserted.lastrowid or self._enqueued
+
+    def _one(self, query: str) -> object:
+        (value,) = self._database.execute(query).fetchone()
+        return value
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._guard, _errors_of(self.path):
+            yield
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._guard, _errors_of(self.path):
+            self._enqueued = self.journal_high
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+                self.journal_high = self._enqueued
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    if self._database.in_transaction:
+                        self._database.execute("ROLLBACK")
+                raise
+
+
+class _Lock:
+    """A lock file beside the journal, held as long as this process lives or until `release`."""
+
+    def __init__(self, journal: Path) -> None:
+        path = f"{journal}.lock"
+        with _errors_of(journal):
+            self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._file, 20, 0).decode(errors="replace").strip() or "unknown"
+            self.release()
+            message = f"{journal} is in use by another agent (process {holder})"
+            raise JournalLocked(message) from error
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the number too
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(f"journal {path}: {error}") from error
+
+
+def _opened(path: Path, connect: Callable[..., sqlite3.Connection]) -> sqlite3.Connection:
+    """Return a connection to the checked journal; its schema is made if the file is new."""
+    with _errors_of(path):
+        database = connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(database, path)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise JournalCorrupt(f"journal {path} is damaged: {error}; {_ADVICE}") from error
+    if problem != "ok":
+        raise JournalCorrupt(f"journal {path} is damaged: {problem}; {_ADVICE}")
+    if version != SCHEMA_VERSION and (version or tables):
+        raise JournalCorrupt(f"{path} is not a journal of this agent (version {version}); {_ADVICE}")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    if not version:
+        _create(database)
+
+
+_ADVICE = "keep the file for the technician and name another one in the setting `journal`"
+
+
+def _create(database: sqlite3.Connection) -> None:
+    database.executescript(
+        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
+        f" INSERT INTO meta VALUES ('journal_id', '{uuid.uuid4()}'); COMMIT;"
+    )
+
+
+def _record(row: tuple[str, ...]) -> Record:
+    command_id, payload_hash, order_id, drink_no, size, state, before, code, actuated, evidence, said = row
+    return Record(
+        command_id,
+        payload_hash,
+        order_id,
+        drink_no,
+        size,
+        MakeState(state),
+        before,
+        Code(code) if code else None,
+        Actuated(actuated),
+        evidence,
+        said,
+    )

@@ -1,0 +1,300 @@
+"""The agents that are connected: who they are, what they say, and how a message reaches one.
+
+A session is one socket of one device. The newest wins: its epoch grows in the database, and whatever an older
+one still says or does is ignored. Decisions are not taken here: reports go to the `Listener`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from agent import wire
+from server.db import Database, Transaction
+from server.errors import DemitasseError
+from server.metrics import FAULTY_FRAMES, SESSIONS
+from server.progress import StaleSession
+from server.store import devices
+from server.store.rows import Agent
+
+log = structlog.get_logger()
+
+HELLO_WITHIN_S = 10.0
+QUEUE_LIMIT = 128
+"""Messages waiting for a slow socket; one more and it is closed: the agent comes back and is asked."""
+LARGEST_SEQ = 2**63 - 1
+"""The largest number that a database holds."""
+FAULTS_LIMIT = 20
+"""Frames that are not the protocol, in one session, before it is closed."""
+
+
+class Channel(Protocol):
+    """One socket, or what stands for it in a test."""
+
+    async def send(self, text: str) -> None:
+        """Send one frame. Raises ConnectionError when the socket is gone."""
+
+    async def receive(self) -> str | None:
+        """Return the next frame; None when the peer has gone. Raises WireError for what is no text frame."""
+
+    async def close(self) -> None:
+        """Close the socket; may be called twice."""
+
+
+class Connection:
+    """The newest session of a device."""
+
+    def __init__(self, device_uuid: str, epoch: int, journal_id: str, channel: Channel) -> None:
+        self.device_uuid = device_uuid
+        self.epoch = epoch
+        self.journal_id = journal_id
+        self.channel = channel
+        self.closed = asyncio.Event()
+        self.faults = 0
+        self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
+
+    def post(self, message: wire.Message) -> None:
+        """Hand a message to the writer. A full queue ends the session; the message then counts as sent."""
+        self.post_frame(wire.encode(message))
+
+    def post_frame(self, frame: str) -> None:
+        """Hand an encoded message to the writer."""
+        try:
+            self._queue.put_nowait(frame)
+        except asyncio.QueueFull:
+            log.warning("agent reads too slowly", device_uuid=self.device_uuid, epoch=self.epoch)
+            self.closed.set()
+
+    async def write(self) -> None:
+        """Send what is posted, in order, until the socket is gone."""
+        while True:
+            frame = await self._queue.get()
+            async with asyncio.timeout(wire.DEAD_AFTER_S):
+                await self.channel.send(frame)
+
+
+class Listener(Protocol):
+    """Who takes in what the agents say."""
+
+    async def session_began(self, connection: Connection) -> None:
+        """A session was accepted: ask for what is open, send what waits."""
+
+    async def report_came(self, connection: Connection, report: wire.Report) -> None:
+        """A report: when this returns it is stored. Raises StaleSession."""
+
+
+class Agents:
+    """Runs the sessions and knows the newest connection of each device."""
+
+    def __init__(self, db: Database, now_ms: Callable[[], int]) -> None:
+        self._db = db
+        self._now_ms = now_ms
+        self._connections: dict[str, Connection] = {}
+        self.listener: Listener | None = None
+
+    def connection(self, device_uuid: str) -> Connection | None:
+        """The device's connection on this process, or None."""
+        return self._connections.get(device_uuid)
+
+    def everyone(self) -> list[Connection]:
+        """All connections on this process."""
+        return list(self._connections.values())
+
+    async def converse(self, channel: Channel, device_uuid: str) -> None:
+        """Run a device's session until it ends. Never raises for what the peer does."""
+        try:
+            hello = await self._hear_hello(channel)
+            connection = await self._accept(channel, device_uuid, hello)
+        except (wire.WireError, TimeoutError, ConnectionError, DemitasseError) as error:
+            FAULTY_FRAMES.inc()
+            log.warning(
+                "agent session refused", device_uuid=device_uuid, why=str(error) or "no hello in time"
+            )
+            await channel.close()
+            return
+        try:
+            await self._run(connection)
+        finally:
+            await self._part(connection)
+
+    async def _hear_hello(self, channel: Channel) -> wire.Hello:
+        async with asyncio.timeout(HELLO_WITHIN_S):
+            text = await channel.receive()
+        if text is None:
+            raise ConnectionError("closed before hello")
+        hello = wire.decode_from_agent(text)
+        if not isinstance(hello, wire.Hello):
+            raise wire.WireError(f"the first frame must be hello, not {type(hello).__name__}")
+        if hello.protocol != wire.PROTOCOL:
+            raise wire.WireError(f"agent speaks protocol {hello.protocol}, this server {wire.PROTOCOL}")
+        return hello
+
+    async def _accept(self, channel: Channel, device_uuid: str, hello: wire.Hello) -> Connection:
+        agent = await self._db.write(accept, device_uuid, hello, self._now_ms())
+        journal_id = agent.journal_id or hello.journal_id
+        connection = Connection(device_uuid, agent.epoch, journal_id, channel)
+        older = self._connections.get(device_uuid)
+        self._connections[device_uuid] = connection
+        if older is not None:
+            log.info("an older session gives way", device_uuid=device_uuid, epoch=older.epoch)
+            older.closed.set()
+        SESSIONS.set(len(self._connections))
+        connection.post(
+            wire.Welcome(epoch=agent.epoch, server_time_ms=self._now_ms(), acked_seq=agent.acked_seq)
+        )
+        log.info(
+            "agent connected",
+            device_uuid=device_uuid,
+            epoch=agent.epoch,
+            agent_version=hello.agent_version,
+            machine_state=hello.machine.state,
+            machine_model=hello.machine.model,
+        )
+        return connection
+
+    async def _run(self, connection: Connection) -> None:
+        """Read, write and wait for the end side by side; the first that ends ends all."""
+        assert self.listener is not None  # set by the composition root before the first socket
+        tasks = [
+            asyncio.create_task(self._read(connection)),
+            asyncio.create_task(connection.write()),
+            asyncio.create_task(connection.closed.wait()),
+            asyncio.create_task(self._begin(connection)),
+        ]
+        lasting = tasks[:3]
+        try:
+            await asyncio.wait(lasting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            for end in ends:
+                if isinstance(end, Exception) and not isinstance(end, TimeoutError | ConnectionError):
+                    log.error("agent session failed", device_uuid=connection.device_uuid, exc_info=end)
+
+    async def _begin(self, connection: Connection) -> None:
+        assert self.listener is not None
+        try:
+            await self.listener.session_began(connection)
+        except Exception:
+            connection.closed.set()  # nothing was asked: the agent comes back and is asked then
+            raise
+
+    async def _read(self, connection: Connection) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(wire.DEAD_AFTER_S):
+                    text = await connection.channel.receive()
+                if text is None:
+                    return
+                message = _checked(wire.decode_from_agent(text))
+            except wire.WireError as error:
+                if not self._tolerate(connection, error):
+                    return
+                continue
+            except TimeoutError:
+                log.info("agent is silent", device_uuid=connection.device_uuid, epoch=connection.epoch)
+                return
+            if self._connections.get(connection.device_uuid) is not connection:
+                return
+            if not await self._take(connection, message):
+                return
+
+    def _tolerate(self, connection: Connection, error: wire.WireError) -> bool:
+        """Answer a frame that is not the protocol; return whether the session goes on."""
+        FAULTY_FRAMES.inc()
+        connection.faults += 1
+        log.warning("frame is not the protocol", device_uuid=connection.device_uuid, why=str(error)[:300])
+        if connection.faults > FAULTS_LIMIT:
+            return False
+        connection.post(wire.Fault(text=str(error)[:300]))
+        return True
+
+    async def _take(self, connection: Connection, message: wire.AgentMessage) -> bool:
+        assert self.listener is not None
+        match message:
+            case wire.Ping():
+                connection.post(wire.Pong())
+            case wire.Report():
+                try:
+                    await self.listener.report_came(connection, message)
+                except StaleSession:
+                    return False
+                if message.seq is not None:
+                    connection.post(wire.Stored(seq=message.seq))
+            case wire.Machine():
+                return await self._db.write(
+                    devices.change_agent,
+                    connection.device_uuid,
+                    connection.epoch,
+                    _machine_columns(message.machine, self._now_ms()),
+                )
+            case wire.Fault():
+                FAULTY_FRAMES.inc()
+                log.warning(
+                    "agent did not understand", device_uuid=connection.device_uuid, why=message.text[:300]
+                )
+            case wire.Hello():
+                return self._tolerate(connection, wire.WireError("hello came twice"))
+        return True
+
+    async def _part(self, connection: Connection) -> None:
+        newest = self._connections.get(connection.device_uuid) is connection
+        if newest:
+            del self._connections[connection.device_uuid]
+            SESSIONS.set(len(self._connections))
+        await connection.channel.close()
+        log.info("agent disconnected", device_uuid=connection.device_uuid, epoch=connection.epoch)
+        gone = {"connected_at": None, "last_seen_at": self._now_ms()}
+        try:
+            await self._db.write(devices.change_agent, connection.device_uuid, connection.epoch, gone)
+        except DemitasseError as error:
+            log.error("cannot record that an agent left", device_uuid=connection.device_uuid, why=str(error))
+
+
+def _checked(message: wire.AgentMessage) -> wire.AgentMessage:
+    """Return the message. Raises WireError when its number is none that an agent gives."""
+    if isinstance(message, wire.Report) and not 0 < (message.seq or 1) <= LARGEST_SEQ:
+        raise wire.WireError(f"a report's seq is between 1 and {LARGEST_SEQ}")
+    return message
+
+
+def accept(device_uuid: str, hello: wire.Hello, now: int) -> Transaction[Agent]:
+    """Begin a session: a new epoch, and which journal the device speaks from."""
+    known = yield from devices.agent(device_uuid)
+    journal_id, acked = _journal(known, hello)
+    changes = {
+        "boot_id": hello.boot_id,
+        "journal_id": journal_id,
+        "acked_seq": acked,
+        "connected_at": now,
+        "last_seen_at": now,
+        **_machine_columns(hello.machine, now),
+    }
+    return (yield from devices.accept_session(device_uuid, changes))
+
+
+def _journal(known: Agent | None, hello: wire.Hello) -> tuple[str, int]:
+    """Return the journal's name and the highest report stored from it.
+
+    A journal whose numbers are behind what we stored was rolled back (a restored card image): what it says
+    it never saw proves nothing, so it counts as another journal.
+    """
+    name = hello.journal_id
+    if known is None or known.journal_id is None or known.journal_id.split("@")[0] != name:
+        return name, 0
+    if hello.journal_high < known.acked_seq:
+        log.error("the agent's journal went back in time", device_uuid=known.device_uuid, journal_id=name)
+        return f"{name}@{known.epoch + 1}", hello.journal_high
+    return known.journal_id, known.acked_seq
+
+
+def _machine_columns(machine: wire.MachineReport, now: int) -> dict[str, str | int | None]:
+    return {
+        "machine_state": machine.state,
+        "machine_model": machine.model[:200],
+        "machine_code": machine.code,
+        "machine_said": machine.said[:2000],
+        "machine_at": now,
+    }

@@ -1,0 +1,197 @@
+"""The composition root: what resources there are, who is told what, which path leads to which handler."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from functools import cache, partial
+from pathlib import Path
+
+import aiohttp
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from server import keys
+from server.clock import utc_now_ms
+from server.db import Database, open_database
+from server.errors import SettingError
+from server.pages import agent_socket, customer, operating, programs, technician, webhooks
+from server.pages.parse import BODY_LIMIT_BYTES
+from server.pages.refusals import answer_refusals
+from server.pages.security import add_headers
+from server.parts import Parts, Run, for_ever
+from server.payments import yookassa_api
+from server.payments.accounts import Accounts, is_live
+from server.payments.yookassa import Yookassa
+from server.progress import Rules
+from server.sale import Sale
+from server.sandbox import Sandbox
+from server.sandbox.api import PREFIX as SANDBOX_PREFIX
+from server.settings import Settings
+from server.store import devices
+from server.texts import text
+from server.till import Pace
+from server.users import Users
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+STATIC = Path(__file__).resolve().parent / "static"
+
+
+def new_id(kind: str) -> str:
+    """Return an id that nobody can guess; fits an idempotence key."""
+    return f"{kind}-{secrets.token_hex(12)}"
+
+
+async def make_app(settings: Settings, now_ms: Callable[[], int] = utc_now_ms) -> web.Application:
+    """Build the server: open what it needs and put it together. Raises SettingError."""
+    app = web.Application(client_max_size=BODY_LIMIT_BYTES, middlewares=[answer_refusals])
+    async with AsyncExitStack() as opened:
+        works = await _assemble(app, settings, now_ms, opened)
+        opened_to_the_end = opened.pop_all()
+    app.cleanup_ctx.append(partial(_working, works, opened_to_the_end))
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(_part_from_agents)
+    return app
+
+
+async def _assemble(
+    app: web.Application, settings: Settings, now_ms: Callable[[], int], opened: AsyncExitStack
+) -> list[Run]:
+    """Put every resource into the app; return what must run beside the handlers."""
+    db = await open_database(settings.database_url)
+    opened.push_async_callback(db.close)
+    session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+    await db.write(devices.forget_connections, now_ms())
+    sandbox = await _sandbox(settings, db, session, now_ms)
+    rules, accounts = _rules(settings), _accounts(settings, db, session, sandbox)
+    parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
+    app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
+    app[keys.NOW_MS] = now_ms
+    app[keys.AGENTS], app[keys.DISPATCH], app[keys.TILL] = parts.agents, parts.dispatch, parts.till
+    app[keys.REFUNDS], app[keys.NOTIFICATIONS] = parts.refunds, parts.notifications
+    app[keys.FOLLOW] = parts.follow
+    app[keys.USERS] = Users(db, now_ms)
+    app[keys.SALE] = _sale(settings, db, now_ms)
+    _add_pages(app, sandbox)
+    app[keys.WAKE] = parts.wake
+    if sandbox is None:
+        return parts.works
+    app[keys.SANDBOX] = sandbox
+    app[keys.WAKE] = _both(parts.wake, sandbox.wake)
+    return [*parts.works, partial(_run_sandbox, sandbox)]
+
+
+async def _run_sandbox(sandbox: Sandbox) -> None:
+    async with sandbox.running():
+        await asyncio.Event().wait()
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    """Return one call that makes both."""
+
+    def call() -> None:
+        first()
+        second()
+
+    return call
+
+
+# --- the parts --------------------------------------------------------------------------------------
+
+
+async def _sandbox(
+    settings: Settings, db: Database, session: aiohttp.ClientSession, now_ms: Callable[[], int]
+) -> Sandbox | None:
+    if not settings.sandbox:
+        return None
+    for merchant_id, scenario, body in await db.read(devices.every_credentials):
+        if is_live(scenario, body):
+            raise SettingError(
+                f"SANDBOX must be off: merchant {merchant_id} has live credentials for {scenario}"
+            )
+    return Sandbox(db, session, settings.public_url, now_ms=now_ms)
+
+
+def _accounts(
+    settings: Settings, db: Database, session: aiohttp.ClientSession, sandbox: Sandbox | None
+) -> Accounts:
+    timeout_s = settings.payment_api_timeout_s
+    client = partial(Yookassa, session, read_timeout_s=timeout_s)
+    own = f"http://{settings.local_host}:{settings.port}{SANDBOX_PREFIX}"
+    return Accounts(
+        db,
+        partial(client, base_url=settings.yookassa_api_url),
+        partial(client, base_url=own) if sandbox is not None else None,
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        make_life_ms=int(settings.make_life_s * 1000),
+        make_result_ms=int(settings.make_result_s * 1000),
+        manual_make_ms=int(settings.manual_make_s * 1000),
+        late_after_ms=int(settings.fast_track_limit_s * 1000),
+        unknown_refund_ms=int(settings.unknown_refund_s * 1000),
+        new_id=new_id,
+        refund_body=yookassa_api.refund_body,
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        fast_ms=int(settings.fast_track_interval_s * 1000),
+        slow_ms=int(settings.slow_track_interval_s * 1000),
+        fast_until_ms=int(settings.fast_track_limit_s * 1000),
+        longest_pause_s=settings.payment_check_interval_s,
+    )
+
+
+def _sale(settings: Settings, db: Database, now_ms: Callable[[], int]) -> Sale:
+    return Sale(
+        db,
+        now_ms,
+        order_life_ms=int(settings.order_expiration_minutes * 60_000),
+        online_threshold_ms=int(settings.device_online_threshold_s * 1000),
+    )
+
+
+# --- pages ------------------------------------------------------------------------------------------
+
+
+def _add_pages(app: web.Application, sandbox: Sandbox | None) -> None:
+    for part in (customer, webhooks, agent_socket, technician, programs, operating):
+        app.add_routes(part.routes())
+    if sandbox is not None:
+        app.add_routes(sandbox.routes())
+    app.router.add_static("/static/", STATIC)
+    environment = aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    environment.globals |= {"static": _static, "text": text}
+
+
+@cache
+def _static(name: str) -> str:
+    """Return the address of a static file; it changes with the file, so browsers may keep it for good."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+# --- running ----------------------------------------------------------------------------------------
+
+
+async def _working(works: list[Run], opened: AsyncExitStack, app: web.Application) -> AsyncIterator[None]:
+    """Run everything beside the handlers from start to stop, then close what was opened."""
+    async with opened:
+        tasks = [asyncio.create_task(for_ever(run)) for run in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _part_from_agents(app: web.Application) -> None:
+    for connection in app[keys.AGENTS].everyone():
+        connection.closed.set()

@@ -1,0 +1,185 @@
+"""Brings make commands to the agents and their reports into the orders: the shell of `order` and `make`.
+
+Everything it has to do stands in the database first. Being told (`kick`) only makes it look sooner, so a
+process that dies and starts again goes on where it was.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from agent import wire
+from agent.wire import Code
+from server import progress
+from server.agents import Agents, Connection
+from server.db import Database
+from server.due import DueWork, Work
+from server.make import IN_FLIGHT, State
+from server.progress import ANSWER_WITHIN_MS, GRACE_MS, Change, Rules
+from server.store import makes
+from server.store.rows import Make
+
+log = structlog.get_logger()
+
+
+class Dispatch:
+    """Sends what waits, asks about what is silent, and ends what is over."""
+
+    def __init__(
+        self,
+        db: Database,
+        agents: Agents,
+        rules: Rules,
+        now_ms: Callable[[], int],
+        follow: Callable[[Change], None],
+    ) -> None:
+        self._db = db
+        self._agents = agents
+        self._rules = rules
+        self._now_ms = now_ms
+        self._follow = follow
+        self._kicked: set[str] = set()
+        self._work = DueWork("dispatch", self._due, self._next_at, now_ms)
+
+    def kick(self, device_uuid: str) -> None:
+        """A command may be waiting for this device: look now."""
+        self._kicked.add(device_uuid)
+        self._work.wake()
+
+    def wake(self) -> None:
+        """A command may be due: look now."""
+        self._work.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._work.run()
+
+    async def _due(self) -> list[Work]:
+        work: list[Work] = [(("device", uuid), partial(self._send_kicked, uuid)) for uuid in self._kicked]
+        for make in await self._db.read(makes.due, self._now_ms()):
+            work.append((("make", make.command_id), partial(self.look_at, make)))
+        return work
+
+    async def _next_at(self) -> int | None:
+        return await self._db.read(makes.next_wake)
+
+    # --- sending ------------------------------------------------------------------------------------
+
+    async def _send_kicked(self, device_uuid: str) -> None:
+        self._kicked.discard(device_uuid)  # before looking: a kick that comes meanwhile looks again
+        try:
+            await self.send_waiting(device_uuid)
+        except Exception:
+            self.kick(device_uuid)  # it still waits
+            raise
+
+    async def send_waiting(self, device_uuid: str) -> None:
+        """Send the command that has waited longest, if the device is connected and its machine is free."""
+        connection = self._agents.connection(device_uuid)
+        if connection is None:
+            return
+        make = await self._db.write(
+            progress.claim_make, device_uuid, connection.epoch, connection.journal_id, self._now_ms()
+        )
+        if make is None:
+            return
+        try:
+            frame = wire.encode(self._message(make, connection))
+        except Exception as error:  # whatever it is, nothing was sent: the customer must not wait
+            await self._give_up(make, error)
+            return
+        log.info("make command sent", **command(make), epoch=connection.epoch)
+        connection.post_frame(frame)
+
+    def _message(self, make: Make, connection: Connection) -> wire.Make:
+        now = self._now_ms()
+        return wire.Make(
+            epoch=connection.epoch,
+            command_id=make.command_id,
+            order_id=make.order_id,
+            drink_no=make.drink_no,
+            size=make.size,
+            ttl_ms=max(0, make.expires_at - now),
+            issued_at_ms=now,
+            price_minor=make.price_minor,
+        )
+
+    async def _give_up(self, make: Make, error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}"
+        change = await self._db.write(
+            progress.give_up_make,
+            self._rules,
+            make.command_id,
+            State.REJECTED,
+            Code.INTERNAL_ERROR,
+            said,
+            self._now_ms(),
+        )
+        self._tell(change)
+
+    # --- what the agents say ------------------------------------------------------------------------
+
+    async def session_began(self, connection: Connection) -> None:
+        """Ask where each command stands that was sent and not settled, then send what waits."""
+        for make in await self._db.read(makes.open_on, connection.device_uuid):
+            connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
+        self.kick(connection.device_uuid)
+
+    async def report_came(self, connection: Connection, report: wire.Report) -> None:
+        """Take in a report; when this returns it is stored. Raises StaleSession."""
+        change = await self._db.write(
+            progress.take_report,
+            self._rules,
+            connection.device_uuid,
+            connection.epoch,
+            connection.journal_id,
+            report,
+            self._now_ms(),
+        )
+        log.info(
+            "agent reported",
+            device_uuid=connection.device_uuid,
+            command_id=report.command_id,
+            state=report.state,
+            code=report.code,
+            said=report.said,
+            changed=change is not None,
+        )
+        self._tell(change)
+        if report.state.ended:
+            self.kick(connection.device_uuid)
+
+    # --- deadlines ----------------------------------------------------------------------------------
+
+    async def look_at(self, make: Make) -> None:
+        """Do what is due for a command: end it unsent, ask the agent, or tell a person."""
+        now = self._now_ms()
+        if make.state == State.QUEUED:
+            self._tell(await self._db.write(progress.expire_queued, self._rules, make.command_id, now))
+        elif make.state == State.SENT and now < make.expires_at + GRACE_MS:
+            await self._db.write(progress.look_again, make.command_id, now + ANSWER_WITHIN_MS)
+            connection = self._agents.connection(make.device_uuid)
+            if connection is not None:
+                connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
+        elif make.state in IN_FLIGHT:
+            self._tell(await self._db.write(progress.overdue_make, self._rules, make.command_id, now))
+            self.kick(make.device_uuid)
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None:
+            self._follow(change)
+
+
+def command(make: Make) -> dict[str, object]:
+    """Return every parameter of a make command, for the log."""
+    return {
+        "order_id": make.order_id,
+        "device_uuid": make.device_uuid,
+        "command_id": make.command_id,
+        "attempt_no": make.attempt_no,
+        "drink_no": make.drink_no,
+        "size": make.size,
+        "price_minor": make.price_minor,
+        "expires_at": make.expires_at,
+    }

@@ -1,0 +1,90 @@
+"""Works off what is due in the database: looks when woken or when the next thing is due, a task per subject.
+
+Being woken only makes it look sooner. What a dead process left behind is found by the next one's first look.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+
+import structlog
+
+from server.errors import DemitasseError
+
+log = structlog.get_logger()
+
+SHORTEST_PAUSE_S = 0.05
+"""What is just being worked on still shows its old time: never spin on it."""
+
+PAUSE_AFTER_ERROR_S = 1.0
+
+Work = tuple[Hashable, Callable[[], Awaitable[None]]]
+"""A subject, and what to do about it. A subject is worked on by one task at a time."""
+
+
+class DueWork:
+    """A loop over what is due. `find` says what, `next_at` (UTC ms or None) when to look again."""
+
+    def __init__(
+        self,
+        name: str,
+        find: Callable[[], Awaitable[Iterable[Work]]],
+        next_at: Callable[[], Awaitable[int | None]],
+        now_ms: Callable[[], int],
+        longest_pause_s: float = 5.0,
+        at_once: int = 64,
+    ) -> None:
+        self._name = name
+        self._find = find
+        self._next_at = next_at
+        self._now_ms = now_ms
+        self._longest_pause_s = longest_pause_s
+        self._limit = asyncio.Semaphore(at_once)
+        self._busy: set[Hashable] = set()
+        self._passed_over = False
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                pause = await self._look(group)
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def _look(self, group: asyncio.TaskGroup) -> float:
+        """Start what is due; return how long to sleep in seconds."""
+        try:
+            for subject, work in await self._find():
+                if subject in self._busy:
+                    self._passed_over = True
+                    continue
+                self._busy.add(subject)
+                group.create_task(self._do(subject, work))
+            next_at = await self._next_at()
+        except DemitasseError as error:
+            log.error("cannot look for due work", name=self._name, why=str(error))
+            return self._longest_pause_s
+        if next_at is None:
+            return self._longest_pause_s
+        return min(self._longest_pause_s, max(SHORTEST_PAUSE_S, (next_at - self._now_ms()) / 1000))
+
+    async def _do(self, subject: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with self._limit:
+                await work()
+        except Exception as error:  # what goes wrong with one must not stop the others; it stays due
+            log.error("due work failed; it stays due", name=self._name, subject=str(subject), exc_info=error)
+            await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+        finally:
+            self._busy.discard(subject)
+            if self._passed_over:
+                self._passed_over = False
+                self._wake.set()

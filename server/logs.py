@@ -1,0 +1,28 @@
+"""How the server logs: one JSON object a line on standard error, or readable lines on a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up_logs(level: str) -> None:
+    """Log from `level` on. Call once, before anything is logged."""
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    readable = sys.stderr.isatty()
+    renderer = (
+        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if readable else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(chosen),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(chosen, logging.WARNING), stream=sys.stderr)

@@ -1,0 +1,37 @@
+"""Counters for Prometheus: every change of an order, every input that was refused, every session."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+TRANSITIONS = Counter(
+    "demitasse_order_transitions",
+    "Orders that went from one status to another",
+    ["from_status", "to_status"],
+    registry=REGISTRY,
+)
+MAKE_FAILURES = Counter(
+    "demitasse_make_failures", "Drinks that were not made, or not known to be", ["code"], registry=REGISTRY
+)
+REFUSED = Counter("demitasse_refused", "Requests that were refused, by reason", ["reason"], registry=REGISTRY)
+NOTIFICATIONS = Counter(
+    "demitasse_notifications",
+    "Providers' notifications, by what became of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
+PROVIDER_CALLS = Counter(
+    "demitasse_provider_calls",
+    "Calls to payment providers, by outcome",
+    ["call", "outcome"],
+    registry=REGISTRY,
+)
+REFUNDS = Counter("demitasse_refunds", "Refunds, by what became of them", ["outcome"], registry=REGISTRY)
+FAULTY_FRAMES = Counter(
+    "demitasse_faulty_frames", "WebSocket frames that are not the protocol", registry=REGISTRY
+)
+SESSIONS = Gauge("demitasse_agent_sessions", "Agents connected to this process", registry=REGISTRY)
+CASES = Gauge("demitasse_open_cases", "Cases in front of a person", registry=REGISTRY)
+REQUEST_SECONDS = Histogram(
+    "demitasse_request_seconds", "Time to answer a request", ["route", "status"], registry=REGISTRY
+)

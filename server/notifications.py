@@ -1,0 +1,201 @@
+"""Hears providers' notifications. Each is only a hint: the provider is asked before anything moves.
+
+A notification is stored, then acknowledged, then worked on until the provider has confirmed or denied it.
+Money that fits no order of ours is kept and shown, never thrown away.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from server import settlement
+from server.db import Database
+from server.due import DueWork, Work
+from server.errors import Unavailable
+from server.metrics import NOTIFICATIONS
+from server.payments import (
+    Hint,
+    NotFound,
+    PaymentSnapshot,
+    PaymentStatus,
+    Provider,
+    ProviderError,
+    RefundSnapshot,
+)
+from server.payments.accounts import Account, Accounts
+from server.payments.counted import counted
+from server.progress import Rules
+from server.refunds import Refunds
+from server.store import payments
+from server.store.rows import Notification, Payment
+from server.till import Till
+
+log = structlog.get_logger()
+
+UNMATCHED_TRIES = 5
+"""Looks for a payment that no shop of ours knows, before it counts as forged."""
+
+
+LIFE_MS = 24 * 3600 * 1000
+"""How long an answer is waited for that could say whose it is: as long as YooKassa repeats a notification."""
+
+Snapshot = TypeVar("Snapshot", PaymentSnapshot, RefundSnapshot)
+
+
+class Notifications:
+    """Keeps notifications and works on them."""
+
+    def __init__(
+        self,
+        db: Database,
+        accounts: Accounts,
+        till: Till,
+        refunds: Refunds,
+        rules: Rules,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._till = till
+        self._refunds = refunds
+        self._rules = rules
+        self._now_ms = now_ms
+        self._work = DueWork("notifications", self._due, self._next_at, now_ms)
+
+    def wake(self) -> None:
+        """A notification may be due: look now."""
+        self._work.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._work.run()
+
+    async def _due(self) -> Iterable[Work]:
+        due = await self._db.read(payments.open_notifications, self._now_ms())
+        return [(notification.notification_id, partial(self.work_on, notification)) for notification in due]
+
+    async def _next_at(self) -> int | None:
+        return await self._db.read(payments.next_notification)
+
+    async def keep(self, provider: str, hint: Hint, body: str) -> None:
+        """Store a notification; when this returns it will be worked on, whatever happens."""
+        now = self._now_ms()
+        name = hashlib.sha256(f"{provider}|{hint.event}|{hint.object_id}".encode()).hexdigest()[:32]
+        kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, now)
+        await self._db.write(payments.keep_notification, kept)
+        NOTIFICATIONS.labels("stored").inc()
+        self._work.wake()
+
+    async def work_on(self, notification: Notification) -> None:
+        """Ask the provider about what a notification names, and apply the answer."""
+        try:
+            if notification.event.startswith("refund."):
+                outcome = await self._hear_of_refund(notification)
+            else:
+                outcome = await self._hear_of_payment(notification)
+        except (ProviderError, Unavailable) as error:
+            log.warning("notification not confirmed yet", object_id=notification.object_id, why=str(error))
+            young = self._now_ms() - notification.received_at < LIFE_MS
+            outcome = None if young else "unmatched: no answer to it in a day"
+        await self._done(notification, outcome)
+
+    async def _hear_of_payment(self, notification: Notification) -> str | None:
+        """Return what became of it; None: not known yet, try again."""
+        ours = await self._db.read(payments.by_provider_id, notification.object_id)
+        if not ours:
+            return await self._hear_of_stranger(notification)
+        for payment in ours:
+            if payment.status in ("canceled", "failed"):
+                await self._check_ended(payment)
+            else:
+                await self._till.check(payment.payment_id, "notification")
+        after = await self._db.read(payments.by_provider_id, notification.object_id)
+        denied = all(payment.status in ("canceled", "failed") for payment in after)
+        young = notification.tries + 1 < UNMATCHED_TRIES
+        if notification.event == "payment.succeeded" and denied and young:
+            return None  # forged, or the answer was of some time ago: nobody else will ask again
+        # asked and answered: the timer goes on if the provider did not answer or says pending
+        return "/".join(payment.status for payment in after)
+
+    async def _check_ended(self, payment: Payment) -> None:
+        account = await self._accounts.of(payment.merchant_id, payment.scenario)
+        snapshot = await counted(
+            "fetch_payment", account.provider.fetch_payment(payment.provider_payment_id or "")
+        )
+        await self._till.settle(payment, account, snapshot, "notification")
+
+    async def _hear_of_stranger(self, notification: Notification) -> str | None:
+        """A payment that no row of ours has: a creation still unanswered, stray money, or a forgery."""
+        found = await self._seek("fetch_payment", lambda shop: shop.fetch_payment(notification.object_id))
+        if found is not None:
+            known = await self._know_stranger(*found)
+            if known is not None:
+                return known
+        if notification.tries + 1 < UNMATCHED_TRIES:
+            return None
+        if found is not None:
+            return f"unmatched: not ours, {found[1].status}"
+        log.error(
+            "notification fits nothing", provider=notification.provider, object_id=notification.object_id
+        )
+        return "unmatched: no shop of ours has it"
+
+    async def _know_stranger(self, account: Account, snapshot: PaymentSnapshot) -> str | None:
+        """Return what became of it; None: it may still become money, or the answer was an old one."""
+        ours = await self._db.read(payments.get, snapshot.metadata.get("payment_id", ""))
+        if ours is not None and ours.provider_payment_id in (None, snapshot.provider_payment_id):
+            own = await self._accounts.of(ours.merchant_id, ours.scenario)
+            if own.account_id == account.account_id:  # not one that another merchant put our id into
+                await self._till.settle(ours, own, snapshot, "notification")
+                return "matched by its metadata"
+        if snapshot.status in (PaymentStatus.SUCCEEDED, PaymentStatus.WAITING_FOR_CAPTURE):
+            now = self._now_ms()
+            await self._db.write(settlement.keep_stray_money, self._rules, snapshot, account.merchant_id, now)
+            log.error("money that fits no order", provider_payment_id=snapshot.provider_payment_id)
+            return "unmatched: money that fits no order"
+        return None if snapshot.status is PaymentStatus.PENDING else f"unmatched: not ours, {snapshot.status}"
+
+    async def _hear_of_refund(self, notification: Notification) -> str | None:
+        found = await self._seek("fetch_refund", lambda shop: shop.fetch_refund(notification.object_id))
+        if found is None:
+            again = notification.tries + 1 < UNMATCHED_TRIES
+            return None if again else "unmatched: no shop of ours has it"
+        for payment in await self._db.read(payments.by_provider_id, found[1].provider_payment_id):
+            refund = await self._db.read(payments.refund_of, payment.payment_id)
+            if refund is not None and refund.status == "pending":
+                await self._refunds.work_on(refund)
+                return "refund followed"
+            return "refund known" if refund is not None else "unmatched: refund made by hand"
+        return "unmatched: refund of a payment that is not ours"
+
+    async def _seek(
+        self, call: str, ask: Callable[[Provider], Awaitable[Snapshot]]
+    ) -> tuple[Account, Snapshot] | None:
+        """Ask each shop of ours; None: none of them has it.
+
+        Raises ProviderError when none has it and one could not be asked.
+        """
+        doubt: ProviderError | None = None
+        for account in await self._accounts.candidates():
+            try:
+                return account, await counted(call, ask(account.provider))
+            except NotFound:
+                continue
+            except ProviderError as error:
+                doubt = error
+        if doubt is not None:
+            raise doubt
+        return None
+
+    async def _done(self, notification: Notification, outcome: str | None) -> None:
+        now = self._now_ms()
+        changes: dict[str, object] = {"tries": notification.tries + 1}
+        if outcome is None:
+            changes["next_try_at"] = now + min(60_000, 1_000 * 2**notification.tries)
+        else:
+            changes |= {"handled_at": now, "outcome": outcome, "next_try_at": None}
+            NOTIFICATIONS.labels("unmatched" if outcome.startswith("unmatched") else "handled").inc()
+        await self._db.write(payments.change_notification, notification.notification_id, changes)

@@ -1,0 +1,165 @@
+"""What customers see and do: the menu, the order, its payment, the choice after a late payment."""
+
+import secrets
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from server import keys
+from server.choice import choose
+from server.errors import BadRequest, NotFound, Unavailable
+from server.moments import instant
+from server.money import price_text
+from server.pages.language import language
+from server.pages.order_view import status_json
+from server.pages.parse import json_object
+from server.pages.security import show_logo
+from server.sale import SIZES, check_order_id, read_link
+from server.sanitise import sanitise
+from server.settlement import check_payable
+from server.store import devices, orders
+from server.store.rows import Device, Drink, Order
+from server.texts import text
+
+
+def routes() -> list[web.RouteDef]:
+    """Return every route of the customers."""
+    return [
+        web.get("/m/{device_uuid}", menu),
+        web.get("/v1/pay", pay),
+        web.get("/v1/yook-pay", pay),
+        web.get("/v1/tbank-pay", pay),
+        web.post("/v1/initiate-payment", initiate_payment),
+        web.get("/v1/order-status-page", order_page),
+        web.get("/v1/order-status/{order_id}", order_status),
+        web.post("/v1/manual-make", manual_make),
+    ]
+
+
+async def menu(request: web.Request) -> web.Response:
+    """The machine's menu: what a code glued to it opens."""
+    sale, lang = request.app[keys.SALE], language(request)
+    device = await sale.device(request.match_info["device_uuid"])
+    why_not = await sale.why_not(device.device_uuid)
+    drinks = await request.app[keys.DB].read(devices.menu, device.device_uuid)
+    show_logo(request, device)
+    context = {
+        "lang": lang,
+        "device": {
+            "device_uuid": device.device_uuid,
+            "location": device.location,
+            "merchant_name": device.merchant_name,
+            "logo_url": device.logo_url,
+            "client_info": sanitise(device.client_info) or "",
+            "selling": why_not is None,
+            "why_not": text("error.device_offline", lang) if why_not else "",
+        },
+        "drinks": [_menu_drink(device, drink, lang) for drink in drinks],
+    }
+    return aiohttp_jinja2.render_template("customer/menu.html", request, context)
+
+
+def _menu_drink(device: Device, drink: Drink, lang: str) -> dict[str, Any]:
+    sizes = [
+        {
+            "no": number,
+            "label": text(f"size.{size}", lang),
+            "price_text": price_text(drink.prices[size]),
+            "href": _order_link(device, drink, number),
+        }
+        for number, size in enumerate(SIZES)
+        if size in drink.prices
+    ]
+    return {"drink_no": drink.drink_no, "name": drink.name, "sizes": sizes}
+
+
+def _order_link(device: Device, drink: Drink, size: int) -> str:
+    """Return a link that makes a new order; pressed twice, it finds the same one again."""
+    parameters = {
+        "deviceUuid": device.device_uuid,
+        "drinkNo": drink.drink_no,
+        "drinkName": drink.name,
+        "size": size,
+        "uuid": f"m-{secrets.token_urlsafe(18)}",
+    }
+    return f"/v1/pay?{urlencode(parameters)}"
+
+
+async def pay(request: web.Request) -> web.Response:
+    """A scanned link: make the order, or find it again, and go to its page."""
+    order = await request.app[keys.SALE].order_of(read_link(request.query))
+    raise web.HTTPFound(f"/v1/order-status-page?{urlencode({'order_id': order.order_id})}")
+
+
+async def order_page(request: web.Request) -> web.Response:
+    """The order's page; its script goes on from the state it is shown in."""
+    order, device = await _order(request, request.query.get("order_id", ""))
+    show_logo(request, device)
+    state, now = status_json(order, device, language(request)), request.app[keys.NOW_MS]()
+    context = {
+        "lang": language(request),
+        "order": state,
+        "merchant_name": device.merchant_name,
+        "expired": now > order.expires_at,
+        "now": instant(now),
+    }
+    return aiohttp_jinja2.render_template("customer/order.html", request, context)
+
+
+async def order_status(request: web.Request) -> web.Response:
+    """The order as JSON: the predecessor's fields, and ours."""
+    order, device = await _order(request, request.match_info["order_id"])
+    return web.json_response(status_json(order, device, language(request)))
+
+
+async def _order(request: web.Request, order_id: str) -> tuple[Order, Device]:
+    db = request.app[keys.DB]
+    order = await db.read(orders.get, check_order_id(order_id))
+    device = await db.read(devices.get, order.device_uuid) if order is not None else None
+    if order is None or device is None:
+        raise NotFound("order_not_found", order_id)
+    return order, device
+
+
+async def initiate_payment(request: web.Request) -> web.Response:
+    """Start the payment of an order and say where to pay."""
+    fields = await json_object(request)
+    order_id = check_order_id(_text_field(fields, "order_id"))
+    order = await request.app[keys.DB].read(orders.get, order_id)
+    if order is None:
+        raise NotFound("order_not_found", order_id)
+    check_payable(order, request.app[keys.NOW_MS]())
+    device = await request.app[keys.SALE].selling_device(order.device_uuid)
+    url = await request.app[keys.TILL].begin_payment(device, order)
+    return web.json_response({"redirect_url": url})
+
+
+async def manual_make(request: web.Request) -> web.Response:
+    """After a late payment: the customer wants the drink now, or the money back."""
+    fields = await json_object(request)
+    order_id = check_order_id(_text_field(fields, "order_id"))
+    wanted = _text_field(fields, "choice")
+    if wanted not in ("make", "refund"):
+        raise BadRequest("invalid_request", f"choice must be make or refund, not {wanted[:20]!r}")
+    order = await request.app[keys.DB].read(orders.get, order_id)
+    if order is None:
+        raise NotFound("order_not_found", order_id)
+    if wanted == "make":
+        why = await request.app[keys.SALE].why_not(order.device_uuid)
+        if why is not None:
+            raise Unavailable("device_offline", why, order.device_uuid)
+    now = request.app[keys.NOW_MS]()
+    change = await request.app[keys.DB].write(
+        choose, request.app[keys.RULES], order_id, wanted == "make", now
+    )
+    request.app[keys.FOLLOW](change)
+    return web.json_response({})
+
+
+def _text_field(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name, "")
+    if not isinstance(value, str):
+        raise BadRequest("invalid_request", f"{name} must be a text")
+    return value

@@ -1,0 +1,35 @@
+"""What those who run the server ask: is it alive, can it serve, how is it doing."""
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from server import keys
+from server.errors import DatabaseError
+from server.metrics import CASES, REGISTRY
+from server.moments import instant
+from server.store import cases
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the operating paths."""
+    return [web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics)]
+
+
+async def health(request: web.Request) -> web.Response:
+    """Alive."""
+    return web.json_response({"status": "healthy", "timestamp": instant(request.app[keys.NOW_MS]())})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Able to serve: the database answers. 503 otherwise."""
+    try:
+        await request.app[keys.DB].read(cases.count_open)
+    except DatabaseError as error:
+        return web.json_response({"status": "not ready", "why": str(error)}, status=503)
+    return web.json_response({"status": "ready"})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Counters for Prometheus."""
+    CASES.set(await request.app[keys.DB].read(cases.count_open))
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,277 @@
+"""YooKassa's API v3 as texts: request bodies, answers, refusals and notifications. Pure.
+
+Facts are from yookassa.ru/developers (pages named below) and its OpenAPI specification. Unknown fields are
+ignored and unknown values tolerated, since YooKassa adds both; what money depends on is read strictly.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, TypeVar
+
+from server.payments import (
+    Declined,
+    Hint,
+    InDoubt,
+    Misconfigured,
+    NotANotification,
+    NotFound,
+    OfNoConcern,
+    PaymentSnapshot,
+    PaymentStatus,
+    ProviderError,
+    RefundSnapshot,
+    RefundStatus,
+    RetryLater,
+)
+from server.payments.notation import amount_text, minor_units
+
+BASE_URL = "https://api.yookassa.ru/v3"
+
+DESCRIPTION_LIMIT = 128
+REFUND_DESCRIPTION_LIMIT = 250
+NOTIFICATION_LIMIT_BYTES = 64 * 1024
+
+RETRY_AFTER_S = 1.8
+"""When they ask for patience without a time: what YooKassa's own PHP SDK waits."""
+RETRY_AFTER_LIMIT_S = 600.0
+
+OBJECT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+"""Ids look like UUIDs and are none. They go into paths, and a notification's id comes from anyone."""
+
+Json = Mapping[str, Any]
+S = TypeVar("S", bound=StrEnum)
+
+
+# Requests. ------------------------------------------------------------------------------------------
+
+
+def payment_body(
+    payment_id: str,
+    order_id: str,
+    attempt: int,
+    amount_minor: int,
+    currency: str,
+    description: str,
+    return_url: str,
+) -> str:
+    """Return the body of `POST /payments`. `capture` is explicit, since its default is to hold the money."""
+    return _written(
+        {
+            "amount": _amount(amount_minor, currency),
+            "capture": True,
+            "confirmation": {"type": "redirect", "return_url": return_url},
+            "description": _shortened(description, DESCRIPTION_LIMIT),
+            "metadata": {"order_id": order_id, "payment_id": payment_id, "attempt": str(attempt)},
+        }
+    )
+
+
+def refund_body(provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
+    """Return the body of `POST /refunds`; the amount is explicit also when all goes back."""
+    return _written(
+        {
+            "payment_id": provider_payment_id,
+            "amount": _amount(amount_minor, currency),
+            "description": _shortened(reason, REFUND_DESCRIPTION_LIMIT),
+        }
+    )
+
+
+def _amount(amount_minor: int, currency: str) -> dict[str, str]:
+    if amount_minor <= 0:
+        raise ValueError(f"an amount is at least one kopeck, not {amount_minor}")
+    return {"value": amount_text(amount_minor), "currency": currency}
+
+
+def _shortened(text: str, limit: int) -> str:
+    return " ".join(text.split())[:limit]
+
+
+def _written(body: Json) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+# Answers. -------------------------------------------------------------------------------------------
+
+
+def read_object(raw: bytes) -> Json:
+    """Return the JSON object of a body. Raises InDoubt: nobody can tell what such an answer means."""
+    try:
+        answer = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InDoubt(f"an answer of {len(raw)} bytes that is not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise InDoubt("an answer that is not a JSON object")
+    return answer
+
+
+def payment(answer: Json) -> PaymentSnapshot:
+    """Return the payment of an answer. Raises InDoubt when its id, status or amount cannot be read."""
+    try:
+        value, currency = _money(answer["amount"])
+        refunded = answer.get("refunded_amount")
+        return PaymentSnapshot(
+            provider_payment_id=_identifier(answer["id"]),
+            status=_status(PaymentStatus, answer["status"], PaymentStatus.PENDING),
+            amount_minor=value,
+            currency=currency,
+            account_id=_text_or_none(_part(answer, "recipient").get("account_id")),
+            test=answer.get("test") is True,
+            metadata={_text(key): _text(value) for key, value in _part(answer, "metadata").items()},
+            reason=_reason(answer),
+            confirmation_url=_web_address(_part(answer, "confirmation").get("confirmation_url")),
+            refunded_minor=_money(refunded)[0] if refunded is not None else 0,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InDoubt(f"a payment that cannot be read: {error!r}") from error
+
+
+def refund(answer: Json) -> RefundSnapshot:
+    """Return the refund of an answer. Raises InDoubt when it cannot be read."""
+    try:
+        value, currency = _money(answer["amount"])
+        return RefundSnapshot(
+            provider_refund_id=_identifier(answer["id"]),
+            provider_payment_id=_identifier(answer["payment_id"]),
+            status=_status(RefundStatus, answer["status"], RefundStatus.PENDING),
+            amount_minor=value,
+            currency=currency,
+            reason=_reason(answer),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InDoubt(f"a refund that cannot be read: {error!r}") from error
+
+
+def unknown_status(answer: Json) -> str:
+    """Return the object's status if neither payments nor refunds are known to have it; else nothing."""
+    status = _text(answer.get("status", ""))
+    return "" if status in set(PaymentStatus) else status
+
+
+def page(answer: Json) -> tuple[list[Json], str | None]:
+    """Return the objects of one page of a list, and the cursor of the next. Raises InDoubt."""
+    items = answer.get("items", [])
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InDoubt("a list that cannot be read")
+    return items, _text_or_none(answer.get("next_cursor"))
+
+
+def _status(known: type[S], value: object, otherwise: S) -> S:
+    if not isinstance(value, str):
+        raise ValueError("a status is a text")
+    return known(value) if value in set(known) else otherwise
+
+
+def _identifier(value: object) -> str:
+    if not isinstance(value, str) or not OBJECT_ID.fullmatch(value):
+        raise ValueError(f"not an id: {_text(value)[:80]!r}")
+    return value
+
+
+def _money(amount: Any) -> tuple[int, str]:
+    value, currency = amount["value"], amount["currency"]
+    if not isinstance(value, str) or not isinstance(currency, str):
+        raise ValueError("an amount is two texts")
+    return minor_units(value), _text(currency)
+
+
+def _reason(answer: Json) -> str:
+    details = _part(answer, "cancellation_details")
+    return _text(details.get("reason", ""))
+
+
+def _web_address(value: object) -> str | None:
+    text = _text(value)
+    return text if text.startswith(("https://", "http://")) else None
+
+
+def _part(answer: Json, name: str) -> Json:
+    part = answer.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _text(value: object) -> str:
+    # JSON can carry half a surrogate pair, which no database takes.
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+# Refusals. ------------------------------------------------------------------------------------------
+
+UNCERTAIN_4XX = frozenset({408, 409, 425})
+"""Not from YooKassa's list: a proxy's, or of a request whose twin still runs. Said of no final outcome."""
+
+
+def refusal(status: int, raw: bytes, reading: bool, retry_after: str = "") -> ProviderError:
+    """Return what an answer other than 200 means (response-handling/http-codes).
+
+    `reading` is true of a request that changes nothing. `retry_after` is the HTTP header, in seconds.
+    """
+    try:
+        told = read_object(raw)
+    except InDoubt:
+        told = {}
+    detail = f"HTTP {status} {_text(told.get('code', ''))} {_text(told.get('description', ''))[:200]}".strip()
+    if status in (401, 403):
+        return Misconfigured(detail)
+    if status in (404, 410) and reading:
+        return NotFound(detail)
+    if status == 429:
+        return RetryLater(detail, _patience(told, retry_after) or RETRY_AFTER_S)
+    if 400 <= status < 500 and status not in UNCERTAIN_4XX:
+        return Declined(detail, _text(told.get("code", "")), _text(told.get("parameter", "")))
+    return InDoubt(detail, _patience(told, retry_after))
+
+
+def _patience(told: Json, retry_after: str) -> float | None:
+    """Return the seconds they ask us to wait: the body's `retry_after` (milliseconds), or the header's."""
+    milliseconds = told.get("retry_after")
+    if isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and milliseconds > 0:
+        return min(milliseconds / 1000, RETRY_AFTER_LIMIT_S)
+    if re.fullmatch(r"[0-9]{1,6}", retry_after):
+        return min(float(retry_after), RETRY_AFTER_LIMIT_S) or None
+    return None
+
+
+# Notifications. -------------------------------------------------------------------------------------
+
+
+def parse_notification(raw: bytes) -> Hint:
+    """Return what a notification is about (using-api/webhooks). It has no signature: nothing in it is proved.
+
+    Raises NotANotification, and OfNoConcern for events of other objects.
+    """
+    if len(raw) > NOTIFICATION_LIMIT_BYTES:
+        raise NotANotification(f"{len(raw)} bytes: longer than any notification")
+    try:
+        told = read_object(raw)
+    except InDoubt as error:
+        raise NotANotification(str(error)) from error
+    if told.get("type") != "notification":
+        raise NotANotification("`type` is not `notification`")
+    event = told.get("event")
+    if not isinstance(event, str) or not re.fullmatch(r"[a-z0-9_]{1,40}\.[a-z0-9_]{1,40}", event):
+        raise NotANotification("`event` does not look like `payment.succeeded`")
+    return _hint(event, _part(told, "object"))
+
+
+def _hint(event: str, of: Json) -> Hint:
+    kind: Literal["payment", "refund"]
+    try:
+        match event.partition(".")[0]:
+            case "payment":
+                kind, payment_id = "payment", _identifier(of.get("id"))
+            case "refund":
+                kind, payment_id = "refund", _identifier(of.get("payment_id"))
+            case _:
+                raise OfNoConcern(f"an event of neither payments nor refunds: {event}")
+        return Hint(event, kind, _identifier(of.get("id")), payment_id)
+    except OfNoConcern:
+        raise
+    except ValueError as error:
+        raise NotANotification(f"`object`: {error}") from error

@@ -1,0 +1,143 @@
+"""Gives money back: each refund is sent with its saved key and body until the provider's answer is final."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import structlog
+
+from server import settlement
+from server.db import Database
+from server.due import DueWork, Work
+from server.errors import Unavailable
+from server.locks import KeyedLocks
+from server.metrics import REFUNDS
+from server.payments import Declined, ProviderError, RefundSnapshot, RefundStatus
+from server.payments.accounts import Account, Accounts
+from server.payments.counted import counted, patience_ms
+from server.progress import Rules
+from server.store import payments
+from server.store.rows import Payment, Refund
+
+log = structlog.get_logger()
+
+KEY_LIFE_MS = 23 * 3600 * 1000
+"""YooKassa forgets an idempotence key after 24 h: an hour before, we look instead of repeating."""
+
+FRESH_MS = 300_000
+FAST_MS, SLOW_MS = 2_000, 60_000
+"""Pause between two tries of a fresh and of an older refund."""
+
+
+class Refunds:
+    """Sends refunds and follows them."""
+
+    def __init__(self, db: Database, accounts: Accounts, rules: Rules, now_ms: Callable[[], int]) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._rules = rules
+        self._now_ms = now_ms
+        self._one_at_a_time = KeyedLocks()
+        self._work = DueWork("refunds", self._due, self._next_at, now_ms)
+
+    def wake(self) -> None:
+        """A refund may be waiting: look now."""
+        self._work.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._work.run()
+
+    async def _due(self) -> Iterable[Work]:
+        due = await self._db.read(payments.due_refunds, self._now_ms())
+        return [(refund.refund_id, partial(self.work_on, refund)) for refund in due]
+
+    async def _next_at(self) -> int | None:
+        return await self._db.read(payments.next_refund)
+
+    async def work_on(self, refund: Refund) -> None:
+        """Send a refund, or ask what became of it, until the provider's answer is final."""
+        async with self._one_at_a_time(refund.refund_id):
+            now = await self._db.read(payments.get_refund, refund.refund_id)
+            if now is None or now.status != "pending":
+                return
+            try:
+                try:
+                    ended = await self._further(now)
+                except Declined as error:
+                    ended = await self._refused(now, str(error))
+            except (ProviderError, Unavailable) as error:
+                await self._again_later(now, error)
+                return
+            self._tell(ended)
+
+    async def _again_later(self, refund: Refund, error: Exception) -> None:
+        log.warning("refund not answered; repeated", refund_id=refund.refund_id, why=str(error))
+        now = self._now_ms()
+        at = now + max(patience_ms(error), self._pause_ms(refund))
+        await self._db.write(settlement.try_refund_later, refund.refund_id, at, str(error)[:500], now)
+
+    async def _further(self, refund: Refund) -> Refund | None:
+        payment = await self._db.read(payments.get, refund.payment_id)
+        assert payment is not None  # a foreign key
+        account = await self._accounts.of(payment.merchant_id, payment.scenario)
+        provider = account.provider
+        if refund.provider_refund_id is not None:
+            snapshot = await counted("fetch_refund", provider.fetch_refund(refund.provider_refund_id))
+        elif self._now_ms() - refund.created_at > KEY_LIFE_MS:
+            return await self._look_for(refund, payment, account)
+        else:
+            snapshot = await counted(
+                "create_refund", provider.create_refund(refund.body, refund.idempotence_key)
+            )
+        return await self._settle(refund, snapshot)
+
+    async def _look_for(self, refund: Refund, payment: Payment, account: Account) -> Refund | None:
+        """The key is too old to repeat: adopt what the provider lists, or call a person."""
+        if await self._adopted(refund, payment, account):
+            return await self._db.read(payments.get_refund, refund.refund_id)
+        return await self._give_up(refund, "not answered within 23 hours, and the provider lists none")
+
+    async def _refused(self, refund: Refund, why: str) -> Refund | None:
+        """Refused for good: perhaps it was given back by hand already; else a person must act."""
+        payment = await self._db.read(payments.get, refund.payment_id)
+        assert payment is not None  # a foreign key
+        account = await self._accounts.of(payment.merchant_id, payment.scenario)
+        if await self._adopted(refund, payment, account):
+            return await self._db.read(payments.get_refund, refund.refund_id)
+        return await self._give_up(refund, why)
+
+    async def _adopted(self, refund: Refund, payment: Payment, account: Account) -> bool:
+        """Take over a refund of the same sum that the provider lists; return whether there was one."""
+        for snapshot in await account.provider.refunds_of(payment.provider_payment_id or ""):
+            if snapshot.status is not RefundStatus.CANCELED and snapshot.amount_minor == refund.amount_minor:
+                await self._settle(refund, snapshot)
+                return True
+        return False
+
+    async def _give_up(self, refund: Refund, why: str) -> Refund | None:
+        log.error("refund refused by the provider", refund_id=refund.refund_id, why=why)
+        return await self._db.write(
+            settlement.refund_refused, self._rules, refund.refund_id, why[:500], self._now_ms()
+        )
+
+    async def _settle(self, refund: Refund, snapshot: RefundSnapshot) -> Refund | None:
+        now = self._now_ms()
+        return await self._db.write(
+            settlement.settle_refund,
+            self._rules,
+            refund.refund_id,
+            snapshot,
+            now + self._pause_ms(refund),
+            now,
+        )
+
+    def _pause_ms(self, refund: Refund) -> int:
+        fresh = self._now_ms() - refund.created_at < FRESH_MS
+        return FAST_MS if fresh else SLOW_MS
+
+    def _tell(self, refund: Refund | None) -> None:
+        if refund is not None and refund.status != "pending":
+            REFUNDS.labels(refund.status).inc()
+            log.info(
+                "refund ended", refund_id=refund.refund_id, order_id=refund.order_id, status=refund.status
+            )

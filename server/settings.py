@@ -1,0 +1,110 @@
+"""The server's settings: the only place that reads the environment. Flags win over it.
+
+A wrong setting is a SettingError that names it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from server.errors import SettingError
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting; the name in the environment is the field's in capitals."""
+
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8080, "port to listen on")
+    base_url: str = _setting("", "address customers reach the server at; empty: http://HOST:PORT")
+    database_url: str = _setting("sqlite:///demitasse.db", "where the data is")
+    sandbox: bool = _setting(False, "1: serve the sandbox bank; refused when a merchant has live credentials")
+    log_level: str = _setting("INFO", "least level logged: DEBUG, INFO, WARNING, ERROR")
+    order_expiration_minutes: int = _setting(15, "how long a new order may be paid")
+    make_life_s: float = _setting(60.0, "how long a paid order waits for its machine")
+    make_result_s: float = _setting(180.0, "how long a started drink may stay silent before a person looks")
+    manual_make_s: float = _setting(600.0, "how long a customer who paid late may choose drink or money")
+    unknown_refund_s: float = _setting(
+        86400.0, "how long a drink of unknown outcome waits for a decision; then refund"
+    )
+    payment_check_interval_s: float = _setting(5.0, "longest pause between two looks for payments to check")
+    fast_track_limit_s: float = _setting(
+        300.0, "how long after its start a payment is asked for often; later it is late"
+    )
+    fast_track_interval_s: float = _setting(2.0, "pause between two questions about a fresh payment")
+    slow_track_interval_s: float = _setting(60.0, "pause between two questions about an older payment")
+    payment_api_timeout_s: float = _setting(3.0, "how long the provider may take to answer a read")
+    device_online_threshold_s: float = _setting(
+        30.0, "how long after its agent was last seen a machine still sells"
+    )
+    yookassa_api_url: str = _setting("https://api.yookassa.ru/v3/", "where YooKassa's API is")
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def public_url(self) -> str:
+        """Address customers reach the server at, without a slash at its end."""
+        return self.base_url.rstrip("/") or f"http://{self.local_host}:{self.port}"
+
+    @property
+    def local_host(self) -> str:
+        """Address at which the server reaches itself."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
+
+
+def environment() -> dict[str, str]:
+    """Return the process's environment."""
+    return dict(os.environ)
+
+
+def read_settings(environ: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:
+    """Return the settings of the environment, with the flags given on top. Raises SettingError."""
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        name = setting.name.upper()
+        text = flags.get(setting.name)
+        if text is None:
+            text = environ.get(name)
+        if text is not None and text.strip():
+            values[setting.name] = _parse(name, text.strip(), type(setting.default))
+    return Settings(**values)
+
+
+def _parse(name: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise SettingError(f"{name} must be 1 or 0, not {text!r}")
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"{name} must be a number, not {text!r}") from None
+
+
+def _check(settings: Settings) -> None:
+    for setting in fields(Settings):
+        value = getattr(settings, setting.name)
+        if isinstance(value, int | float) and setting.name not in ("port", "sandbox") and not 0 < value < 1e7:
+            raise SettingError(f"{setting.name.upper()} must be more than 0, not {value:g}")
+    if not 0 <= settings.port <= 65535:
+        raise SettingError(f"PORT must be between 0 and 65535, not {settings.port}")
+    if settings.log_level.upper() not in LOG_LEVELS:
+        raise SettingError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {settings.log_level!r}")
+    for name in ("base_url", "yookassa_api_url"):
+        _check_url(name.upper(), getattr(settings, name))
+
+
+def _check_url(name: str, url: str) -> None:
+    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+        raise SettingError(f"{name} must be an address like https://coffee.example, not {url!r}")

@@ -1,0 +1,86 @@
+"""Make commands: what was asked of the machines and what became of it."""
+
+from typing import Any
+
+from server.db import Statement, Transaction
+from server.store.rows import Make, columns, from_row, insert, many, one, update
+
+_ALL = columns(Make)
+
+
+def get(command_id: str) -> Transaction[Make | None]:
+    """The command, or None."""
+    return one(Make, (yield Statement(f"SELECT {_ALL} FROM makes WHERE command_id = $1", (command_id,))))
+
+
+def add(make: Make) -> Transaction[None]:
+    """A new command. Raises Conflict when the attempt exists."""
+    yield Statement(*insert("makes", make))
+
+
+def change(make: Make, changes: dict[str, Any]) -> Transaction[Make | None]:
+    """Write just `changes` if the command still has `make`'s state; None: someone was first."""
+    sql, values = update("makes", changes, "command_id = $1 AND state = $2", make.command_id, make.state)
+    rows = yield Statement(f"{sql} RETURNING {_ALL}", values)
+    return from_row(Make, rows[0]) if rows else None
+
+
+def of_order(order_id: str) -> Transaction[list[Make]]:
+    """All attempts of an order, first to last."""
+    rows = yield Statement(f"SELECT {_ALL} FROM makes WHERE order_id = $1 ORDER BY attempt_no", (order_id,))
+    return many(Make, rows)
+
+
+def in_flight(device_uuid: str) -> Transaction[Make | None]:
+    """The command that the device's machine is taken by, or None."""
+    rows = yield Statement(
+        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND state IN ('sent', 'received', 'started')",
+        (device_uuid,),
+    )
+    return one(Make, rows)
+
+
+def next_queued(device_uuid: str, now: int) -> Transaction[Make | None]:
+    """The command that has waited longest for the device and still lives, or None."""
+    rows = yield Statement(
+        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND state = 'queued' AND expires_at > $2 "
+        "ORDER BY created_at, command_id LIMIT 1",
+        (device_uuid, now),
+    )
+    return one(Make, rows)
+
+
+def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:
+    """Commands that were sent to the device and have no final truth: the one in flight, then the newest."""
+    rows = yield Statement(
+        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 "
+        "AND state IN ('sent', 'received', 'started', 'overdue', 'unknown') "
+        "ORDER BY state IN ('sent', 'received', 'started') DESC, created_at DESC LIMIT $2",
+        (device_uuid, limit),
+    )
+    return many(Make, rows)
+
+
+def due(now: int, limit: int = 100) -> Transaction[list[Make]]:
+    """Commands that the server must look at now."""
+    rows = yield Statement(
+        f"SELECT {_ALL} FROM makes WHERE wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2",
+        (now, limit),
+    )
+    return many(Make, rows)
+
+
+def next_wake() -> Transaction[int | None]:
+    """When the server must look at a command next, or None."""
+    rows = yield Statement("SELECT min(wake_at) AS at FROM makes WHERE wake_at IS NOT NULL")
+    at: int | None = rows[0]["at"]
+    return at
+
+
+def cancel_queued(order_id: str, now: int) -> Transaction[None]:
+    """Commands of the order that were not sent yet never will be."""
+    yield Statement(
+        "UPDATE makes SET state = 'expired', ended_at = $2, wake_at = NULL "
+        "WHERE order_id = $1 AND state = 'queued'",
+        (order_id, now),
+    )

@@ -1,0 +1,167 @@
+"""Payments, refunds and the notifications that hint at them."""
+
+from typing import Any
+
+from server.db import Statement, Transaction
+from server.store.rows import (
+    Notification,
+    Payment,
+    Refund,
+    columns,
+    from_row,
+    insert,
+    many,
+    one,
+    update,
+)
+
+_PAYMENT, _REFUND, _NOTIFICATION = columns(Payment), columns(Refund), columns(Notification)
+
+
+def get(payment_id: str) -> Transaction[Payment | None]:
+    """The payment by our id, or None."""
+    rows = yield Statement(f"SELECT {_PAYMENT} FROM payments WHERE payment_id = $1", (payment_id,))
+    return one(Payment, rows)
+
+
+def by_provider_id(provider_payment_id: str) -> Transaction[list[Payment]]:
+    """Payments by the provider's id: one, unless two providers gave the same."""
+    rows = yield Statement(
+        f"SELECT {_PAYMENT} FROM payments WHERE provider_payment_id = $1", (provider_payment_id,)
+    )
+    return many(Payment, rows)
+
+
+def of_order(order_id: str) -> Transaction[list[Payment]]:
+    """All payment attempts of an order, first to last."""
+    rows = yield Statement(
+        f"SELECT {_PAYMENT} FROM payments WHERE order_id = $1 ORDER BY attempt_no", (order_id,)
+    )
+    return many(Payment, rows)
+
+
+def add(payment: Payment) -> Transaction[None]:
+    """A new payment attempt, with its key and body, before the provider hears of it."""
+    yield Statement(*insert("payments", payment))
+
+
+def change(payment: Payment, changes: dict[str, Any]) -> Transaction[Payment | None]:
+    """Write just `changes` if the payment still has `payment`'s status; None: someone was first."""
+    sql, values = update(
+        "payments", changes, "payment_id = $1 AND status = $2", payment.payment_id, payment.status
+    )
+    rows = yield Statement(f"{sql} RETURNING {_PAYMENT}", values)
+    return from_row(Payment, rows[0]) if rows else None
+
+
+def due_checks(now: int, limit: int = 50) -> Transaction[list[Payment]]:
+    """Payments to ask the provider about now, newest first: an old one must not keep a new one waiting."""
+    rows = yield Statement(
+        f"SELECT {_PAYMENT} FROM payments WHERE next_check_at IS NOT NULL AND next_check_at <= $1 "
+        "ORDER BY created_at DESC LIMIT $2",
+        (now, limit),
+    )
+    return many(Payment, rows)
+
+
+def add_refund(refund: Refund) -> Transaction[None]:
+    """A new refund, with its key and body. Raises Conflict when the payment has one already."""
+    yield Statement(*insert("refunds", refund))
+
+
+def get_refund(refund_id: str) -> Transaction[Refund | None]:
+    """The refund by our id, or None."""
+    rows = yield Statement(f"SELECT {_REFUND} FROM refunds WHERE refund_id = $1", (refund_id,))
+    return one(Refund, rows)
+
+
+def refund_of(payment_id: str) -> Transaction[Refund | None]:
+    """The payment's refund that is under way or done, or None."""
+    rows = yield Statement(
+        f"SELECT {_REFUND} FROM refunds WHERE payment_id = $1 AND status IN ('pending', 'succeeded')",
+        (payment_id,),
+    )
+    return one(Refund, rows)
+
+
+def refunds_of_order(order_id: str) -> Transaction[list[Refund]]:
+    """All refunds of an order's payments, also those that failed."""
+    rows = yield Statement(
+        f"SELECT {_REFUND} FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id", (order_id,)
+    )
+    return many(Refund, rows)
+
+
+def change_refund(refund: Refund, changes: dict[str, Any]) -> Transaction[Refund | None]:
+    """Write just `changes` if the refund still has `refund`'s status; None: someone was first."""
+    sql, values = update(
+        "refunds", changes, "refund_id = $1 AND status = $2", refund.refund_id, refund.status
+    )
+    rows = yield Statement(f"{sql} RETURNING {_REFUND}", values)
+    return from_row(Refund, rows[0]) if rows else None
+
+
+def due_refunds(now: int, limit: int = 50) -> Transaction[list[Refund]]:
+    """Refunds to send or to ask for now."""
+    rows = yield Statement(
+        f"SELECT {_REFUND} FROM refunds WHERE next_try_at IS NOT NULL AND next_try_at <= $1 "
+        "ORDER BY next_try_at LIMIT $2",
+        (now, limit),
+    )
+    return many(Refund, rows)
+
+
+def next_check() -> Transaction[int | None]:
+    """When a payment must be asked for next, or None."""
+    rows = yield Statement("SELECT min(next_check_at) AS at FROM payments WHERE next_check_at IS NOT NULL")
+    at: int | None = rows[0]["at"]
+    return at
+
+
+def next_refund() -> Transaction[int | None]:
+    """When a refund must be sent or asked for next, or None."""
+    rows = yield Statement("SELECT min(next_try_at) AS at FROM refunds WHERE next_try_at IS NOT NULL")
+    at: int | None = rows[0]["at"]
+    return at
+
+
+def next_notification() -> Transaction[int | None]:
+    """When a notification must be worked on next, or None."""
+    rows = yield Statement("SELECT min(next_try_at) AS at FROM notifications WHERE handled_at IS NULL")
+    at: int | None = rows[0]["at"]
+    return at
+
+
+def keep_notification(notification: Notification) -> Transaction[None]:
+    """Keep a notification; one that comes again waits to be handled again."""
+    sql, values = insert("notifications", notification)
+    yield Statement(
+        f"{sql} ON CONFLICT (notification_id) DO UPDATE SET handled_at = NULL, "
+        "next_try_at = excluded.next_try_at, received_at = excluded.received_at",
+        values,
+    )
+
+
+def open_notifications(now: int, limit: int = 50) -> Transaction[list[Notification]]:
+    """Notifications that the provider has not confirmed yet and that are due."""
+    rows = yield Statement(
+        f"SELECT {_NOTIFICATION} FROM notifications WHERE handled_at IS NULL AND next_try_at <= $1 "
+        "ORDER BY next_try_at LIMIT $2",
+        (now, limit),
+    )
+    return many(Notification, rows)
+
+
+def change_notification(notification_id: str, changes: dict[str, Any]) -> Transaction[None]:
+    """Write just `changes`."""
+    yield Statement(*update("notifications", changes, "notification_id = $1", notification_id))
+
+
+def unmatched_notifications(limit: int) -> Transaction[list[Notification]]:
+    """The newest notifications that fit nothing of ours."""
+    rows = yield Statement(
+        f"SELECT {_NOTIFICATION} FROM notifications WHERE outcome LIKE 'unmatched%' "
+        "ORDER BY received_at DESC LIMIT $1",
+        (limit,),
+    )
+    return many(Notification, rows)

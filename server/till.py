@@ -1,0 +1,220 @@
+"""Takes payments: begins them at the provider and asks what became of them. The shell of `settlement`.
+
+A payment's row is written with its key and exact body before the provider hears of it, and is worked on until
+the provider's answer is final: again after an error, again after a restart, with the same key and body.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from server import settlement
+from server.db import Database
+from server.due import DueWork, Work
+from server.errors import Unavailable
+from server.locks import KeyedLocks
+from server.metrics import NOTIFICATIONS
+from server.payments import Declined, Misconfigured, NotFound, PaymentSnapshot, ProviderError
+from server.payments.accounts import Account, Accounts
+from server.payments.counted import counted, patience_ms
+from server.progress import Change, Rules
+from server.settlement import UNPAYABLE_AFTER_MS
+from server.store import payments
+from server.store.rows import Device, Order, Payment
+from server.texts import text
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often providers are asked, in milliseconds."""
+
+    fast_ms: int
+    slow_ms: int
+    fast_until_ms: int
+    """Age at which a payment stops being asked for often."""
+    longest_pause_s: float = 5.0
+    """The table is looked at this often even when nothing is due, in seconds."""
+
+
+class Till:
+    """Begins payments and asks providers about them."""
+
+    def __init__(
+        self,
+        db: Database,
+        accounts: Accounts,
+        rules: Rules,
+        pace: Pace,
+        public_url: str,
+        now_ms: Callable[[], int],
+        follow: Callable[[Change], None],
+    ) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._rules = rules
+        self._pace = pace
+        self._public_url = public_url
+        self._now_ms = now_ms
+        self._follow = follow
+        self._one_at_a_time = KeyedLocks()
+        self._work = DueWork("till", self._due, self._next_at, now_ms, pace.longest_pause_s)
+
+    def wake(self) -> None:
+        """A payment may be due: look now."""
+        self._work.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._work.run()
+
+    async def _due(self) -> Iterable[Work]:
+        due = await self._db.read(payments.due_checks, self._now_ms())
+        return [(payment.payment_id, partial(self.check, payment.payment_id, "timer")) for payment in due]
+
+    async def _next_at(self) -> int | None:
+        return await self._db.read(payments.next_check)
+
+    # --- the customer pays --------------------------------------------------------------------------
+
+    async def begin_payment(self, device: Device, order: Order) -> str:
+        """Return the address at which the customer pays for the order.
+
+        Raises NotFound, BadRequest or AlreadyDecided as `settlement.start_payment`, and Unavailable when the
+        provider cannot be reached or is not set up.
+        """
+        account = await self._accounts.of(device.merchant_id, order.payment_scenario)
+        make_body = partial(self._payment_body, account)
+        payment, change = await self._db.write(
+            settlement.start_payment,
+            self._rules,
+            order.order_id,
+            device.merchant_id,
+            make_body,
+            self._now_ms(),
+        )
+        self._tell([change])
+        async with self._one_at_a_time(payment.payment_id):
+            url = await self._confirmation(payment)
+        if url is None:
+            raise Unavailable("payment_creation_failed", f"order {order.order_id}", device.device_uuid)
+        return url
+
+    def _payment_body(self, account: Account, order: Order, payment_id: str, attempt_no: int) -> str:
+        return account.provider.payment_body(
+            payment_id,
+            order.order_id,
+            attempt_no,
+            order.price_minor,
+            order.currency,
+            text("info.payment_description", drink_name=order.drink_name),
+            f"{self._public_url}/v1/order-status-page?order_id={order.order_id}",
+        )
+
+    async def _confirmation(self, payment: Payment) -> str | None:
+        """Return where to pay, creating the payment at the provider if that has not happened yet."""
+        now = await self._db.read(payments.get, payment.payment_id)
+        if now is not None and now.status == "creating":
+            now = await self._create(now)
+        return now.confirmation_url if now is not None and now.status == "pending" else None
+
+    async def _create(self, payment: Payment) -> Payment | None:
+        try:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            snapshot = await counted(
+                "create_payment", account.provider.create_payment(payment.body, payment.idempotence_key)
+            )
+        except (Declined, Misconfigured) as error:
+            log.error("payment refused by the provider", payment_id=payment.payment_id, why=str(error))
+            change = await self._db.write(
+                settlement.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
+            )
+            self._tell([change])
+            return None
+        except (ProviderError, Unavailable) as error:
+            log.warning("payment not answered; repeated", payment_id=payment.payment_id, why=str(error))
+            await self._later(payment, patience_ms(error))
+            return None
+        return await self._db.write(settlement.payment_created, payment.payment_id, snapshot, self._now_ms())
+
+    # --- asking the provider ------------------------------------------------------------------------
+
+    async def check(self, payment_id: str, cause: str) -> None:
+        """Ask the provider about a payment and apply its answer. Harmless when nothing has changed."""
+        async with self._one_at_a_time(payment_id):
+            payment = await self._db.read(payments.get, payment_id)
+            if payment is None or payment.status not in ("creating", "pending"):
+                return
+            if payment.status == "creating":
+                await self._create_again(payment)
+                return
+            try:
+                account = await self._accounts.of(payment.merchant_id, payment.scenario)
+                snapshot = await counted(
+                    "fetch_payment", account.provider.fetch_payment(payment.provider_payment_id or "")
+                )
+            except NotFound as error:
+                await self._not_known(payment, str(error))
+                return
+            except (ProviderError, Unavailable) as error:
+                log.warning("payment cannot be asked for", payment_id=payment_id, why=str(error))
+                await self._later(payment, patience_ms(error))
+                return
+            await self.settle(payment, account, snapshot, cause)
+
+    async def _not_known(self, payment: Payment, why: str) -> None:
+        """The provider no longer knows a payment that it made: perhaps the shop's account was changed."""
+        now = self._now_ms()
+        if now - payment.created_at < UNPAYABLE_AFTER_MS:
+            await self._later(payment, 0)
+            return
+        log.error("payment not known to its provider", payment_id=payment.payment_id, why=why)
+        change = await self._db.write(settlement.payment_not_known, self._rules, payment.payment_id, why, now)
+        self._tell([change])
+
+    async def _create_again(self, payment: Payment) -> None:
+        if self._now_ms() - payment.created_at < UNPAYABLE_AFTER_MS:
+            await self._create(payment)
+            return
+        change = await self._db.write(
+            settlement.payment_refused, self._rules, payment.payment_id, "never answered", self._now_ms()
+        )
+        self._tell([change])
+
+    async def settle(self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str) -> None:
+        """Apply what the provider says of a payment."""
+        now = self._now_ms()
+        settled = await self._db.write(
+            settlement.settle_payment,
+            self._rules,
+            payment.payment_id,
+            snapshot,
+            account.account_id,
+            account.test,
+            now + self._pause_ms(payment, now),
+            now,
+            cause,
+        )
+        if settled.astray:
+            NOTIFICATIONS.labels("astray").inc()
+            log.error(
+                "money astray", payment_id=payment.payment_id, order_id=payment.order_id, why=settled.astray
+            )
+        self._tell(settled.changes)
+
+    async def _later(self, payment: Payment, at_least_ms: int) -> None:
+        now = self._now_ms()
+        at = now + max(at_least_ms, self._pause_ms(payment, now))
+        await self._db.write(settlement.look_later, payment.payment_id, at, now)
+
+    def _pause_ms(self, payment: Payment, now: int) -> int:
+        fresh = now - payment.created_at <= self._pace.fast_until_ms
+        return self._pace.fast_ms if fresh else self._pace.slow_ms
+
+    def _tell(self, changes: Iterable[Change | None]) -> None:
+        for change in changes:
+            if change is not None:
+                self._follow(change)

@@ -1,0 +1,39 @@
+"""A technician's way through the pages in a real browser, on a small phone."""
+
+from playwright.async_api import Page, expect
+
+from agent.wire import Code
+from tests.server.pages.conftest import PASSWORD, Desk
+
+PLACE = '[data-preview-of="client_info_make_failed"]'
+
+
+async def sign_in(desk: Desk, page: Page) -> None:
+    """Come to the machine's page by the login, as a technician with a link would."""
+    await page.goto(str(desk.client.make_url("/tech/devices/dev-1")))
+    await page.fill("#name", "anna")
+    await page.fill("#password", PASSWORD)
+    await page.click("form[method=post] button.main")
+
+
+async def test_a_technician_sees_the_failure_and_edits_what_the_customer_reads(desk: Desk, page: Page):
+    await desk.fleet.connect("dev-1", "error", Code.NO_WATER, "FA:01 fill tank")
+    await desk.fleet.fail("dev-1", "order-1")
+    await sign_in(desk, page)
+    await expect(page.locator("h1")).to_have_text("ул. Ленина, 1")
+    await expect(page.locator(".failure").first).to_contain_text("FA:01 fill tank")
+    await page.fill("#client_info_make_failed", 'Звоните <a href="tel:+7">+7</a><script>alert(1)</script>')
+    await expect(page.locator(f"{PLACE} a")).to_have_attribute("href", "tel:+7")
+    await page.click("button[value=save]")
+    await expect(page.locator(".notice.good")).to_have_text("Сохранено.")
+    await expect(page.locator(f"{PLACE} .place-words")).to_have_text("Звоните +7")
+
+
+async def test_the_list_and_the_way_out_work_by_hand(desk: Desk, page: Page):
+    await sign_in(desk, page)
+    await page.click("header nav a >> nth=0")
+    await page.fill("#q", "Ленина")
+    await page.click("form.find button")
+    await expect(page.locator(".fleet > li")).to_have_count(1)
+    await page.click("header form.who button")
+    await expect(page.locator("#password")).to_be_visible()

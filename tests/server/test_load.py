@@ -1,0 +1,302 @@
+"""Loading merchants, devices and menus: all of the file or nothing, and again without harm."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.db import Database, Statement, Transaction, open_database
+from server.errors import SettingError
+from server.load import Changes, load, read_file
+from server.store import devices
+
+GOOD = """
+[[merchants]]
+id = "m1"
+name = "Кофе у дома"
+valid_until = 2099-12-31
+[merchants.credentials.Yookassa]
+account_id = "100500"
+secret_key = "test_secret"
+
+[[devices]]
+device_uuid = "dev-1"
+merchant = "m1"
+location = "ул. Ленина, 1"
+payment_scenario = "Sandbox"
+client_info_make_failed = 'Позвоните <a href="tel:+74951234567">+7 495 123-45-67</a>'
+[[devices.drinks]]
+drink_no = "espresso"
+name = "Эспрессо"
+prices = { small = 9000, medium = 11000 }
+[[devices.drinks]]
+drink_no = "latte"
+name = "Латте"
+prices = { large = 20000 }
+"""
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    database = await open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+def replaced(file: Path, old: str, new: str) -> str:
+    """Replace a part of the file and return its path."""
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    return str(file)
+
+
+async def loaded(db: Database, file: Path | str, now: int = 1) -> Changes:
+    return await db.write(load, read_file(str(file)), now)
+
+
+def everything() -> Transaction[list[Any]]:
+    found = []
+    for table in ("merchants", "credentials", "devices", "drinks"):
+        found.append([dict(row) for row in (yield Statement(f"SELECT * FROM {table}"))])
+    return found
+
+
+# --- what is loaded -----------------------------------------------------------------------------------
+
+
+async def test_a_file_is_loaded_whole(db: Database, file: Path):
+    assert await loaded(db, file) == [
+        {"created": "merchant", "merchant_id": "m1"},
+        {"created": "credentials", "merchant_id": "m1", "scenario": "Yookassa"},
+        {"created": "device", "device_uuid": "dev-1"},
+        {"created": "drink", "device_uuid": "dev-1", "drink_no": "espresso"},
+        {"created": "drink", "device_uuid": "dev-1", "drink_no": "latte"},
+    ]
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.merchant_name == "Кофе у дома"
+    menu = await db.read(devices.menu, "dev-1")
+    assert [(drink.name, drink.prices) for drink in menu] == [
+        ("Эспрессо", {"small": 9000, "medium": 11000}),
+        ("Латте", {"large": 20000}),
+    ]
+
+
+async def test_the_same_file_again_changes_nothing(db: Database, file: Path):
+    await loaded(db, file)
+    before = await db.read(everything)
+    assert await loaded(db, file, now=2) == []
+    assert await db.read(everything) == before
+
+
+async def test_only_what_changed_is_written_and_told(db: Database, file: Path):
+    await loaded(db, file)
+    before = await db.read(everything)
+    changed = replaced(file, "ул. Ленина, 1", "ул. Мира, 2")
+    told = {"updated": "device", "device_uuid": "dev-1", "fields": ["location"]}
+    assert await loaded(db, changed, now=2) == [told]
+    before[2][0] |= {"location": "ул. Мира, 2", "updated_at": 2}
+    assert await db.read(everything) == before
+
+
+async def test_a_secret_is_never_told(db: Database, file: Path):
+    await loaded(db, file)
+    told = await loaded(db, replaced(file, "test_secret", "test_another"))
+    assert told == [
+        {"updated": "credentials", "merchant_id": "m1", "scenario": "Yookassa", "fields": ["body"]}
+    ]
+
+
+async def test_a_removed_drink_is_no_longer_sold_and_may_come_back(db: Database, file: Path):
+    await loaded(db, file)
+    latte = '[[devices.drinks]]\ndrink_no = "latte"\nname = "Латте"\nprices = { large = 20000 }\n'
+    told = await loaded(db, replaced(file, latte, ""))
+    assert told == [
+        {"updated": "drink", "device_uuid": "dev-1", "drink_no": "latte", "fields": ["removed_at"]}
+    ]
+    assert await db.read(devices.drink, "dev-1", "latte") is None
+    file.write_text(GOOD, encoding="utf-8")
+    assert await loaded(db, file) == told
+    assert await db.read(devices.drink, "dev-1", "latte") is not None
+
+
+async def test_a_text_that_is_not_given_stays_and_an_empty_one_goes(db: Database, file: Path):
+    await loaded(db, file)
+    line = next(line for line in GOOD.splitlines() if line.startswith("client_info_make_failed"))
+    assert await loaded(db, replaced(file, line, "")) == []
+    (told,) = await loaded(db, replaced(file, line, 'client_info_make_failed = ""'))
+    assert told["fields"] == ["client_info_make_failed"]
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.client_info_make_failed is None
+
+
+async def test_a_device_may_name_a_merchant_that_is_there_already(db: Database, file: Path):
+    await loaded(db, file)
+    file.write_text(GOOD[GOOD.index("[[devices]]") :], encoding="utf-8")
+    assert await loaded(db, file) == []
+
+
+DAY_ENDS = int(datetime(2099, 12, 31, 23, 59, 59, 999999, UTC).timestamp() * 1000)
+NOON = int(datetime(2099, 12, 31, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("2099-12-31", DAY_ENDS),
+        ("2099-12-31T12:00:00", NOON),
+        ("2099-12-31T12:00:00Z", NOON),
+        ("2099-12-31T15:00:00+03:00", NOON),
+        ("2099-12-31 12:00:00", NOON),
+    ],
+)
+async def test_a_validity_is_a_day_or_a_moment(db: Database, file: Path, written: str, means: int):
+    await loaded(db, replaced(file, "2099-12-31", written))
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.valid_until == means
+
+
+async def test_without_a_date_a_merchant_has_no_end(db: Database, file: Path):
+    await loaded(db, replaced(file, "valid_until = 2099-12-31\n", ""))
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.valid_until is None
+
+
+# --- what is refused ----------------------------------------------------------------------------------
+
+WRONG = {
+    'id = "m1"': [
+        ("", "id"),
+        ("id = 5", r"merchants.*id"),
+        ('id = ""', r"merchants.*id"),
+        ('id = "a b"', r"merchants.*id"),
+        ('id = "m1"\nphone = "1"', "phone"),
+    ],
+    'name = "Кофе у дома"': [("", "name"), ('name = ""', r"merchants.*name")],
+    "valid_until = 2099-12-31": [
+        ('valid_until = "2099-12-31"', "valid_until"),
+        ("valid_until = 2099", "valid_until"),
+        ("valid_until = 12:00:00", "valid_until"),
+        ("valid_until = 2099-13-31", r"shop\.toml"),
+    ],
+    "[merchants.credentials.Yookassa]": [("[merchants.credentials.Yokassa]", r"credentials\.Yokassa")],
+    'account_id = "100500"': [
+        ("", r"credentials\.Yookassa\.account_id"),
+        ("account_id = 100500", r"credentials\.Yookassa\.account_id"),
+    ],
+    'secret_key = "test_secret"': [('secret_key = " "', r"credentials\.Yookassa\.secret_key")],
+    'device_uuid = "dev-1"': [("", "device_uuid"), ('device_uuid = "dev/1"', r"devices.*device_uuid")],
+    'merchant = "m1"': [("", "merchant")],
+    'location = "ул. Ленина, 1"': [("", "location"), ('location = ""', r"devices.*location")],
+    'payment_scenario = "Sandbox"': [
+        ("", "payment_scenario"),
+        ('payment_scenario = "sandbox"', r"devices\[0\]\.payment_scenario"),
+        ('payment_scenario = "Sandbox"\nlogo_url = "http://x/a.png"', r"devices\[0\]\.logo_url"),
+        ('payment_scenario = "Sandbox"\nredirect_url = "x"', r"devices\[0\]\.redirect_url"),
+        ('payment_scenario = "Sandbox"\nclient_info = 5', r"devices.*client_info"),
+        (f'payment_scenario = "Sandbox"\nclient_info = "{"x" * 4001}"', r"devices.*client_info"),
+        ('payment_scenario = "Sandbox"\nclient_inf = "x"', "client_inf"),
+    ],
+    'drink_no = "espresso"': [("", "drink_no"), ('drink_no = "latte"', r"devices\[0\]\.drinks.*latte")],
+    "prices = { small = 9000, medium = 11000 }": [
+        ("", "prices"),
+        ("prices = {}", r"devices\[0\]\.drinks\[0\]\.prices"),
+        ("prices = { small = 90.5 }", r"drinks.*prices\.small"),
+        ("prices = { small = 99 }", r"drinks.*prices\.small"),
+        ("prices = { small = -9000 }", r"drinks.*prices\.small"),
+        ("prices = { small = 35000001 }", r"drinks.*prices\.small"),
+        ('prices = { small = "9000" }', r"drinks.*prices\.small"),
+        ("prices = { huge = 9000 }", "huge"),
+    ],
+    "[[devices.drinks]]": [("[[devices.drink]]", "drink")],
+    "[[merchants]]": [("[[merchant]]", "merchant"), ("[[merchants", r"shop\.toml")],
+}
+CASES = [(old, new, why) for old, wrongs in WRONG.items() for new, why in wrongs]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"), CASES, ids=[new[-40:] or f"no {old[:20]}" for old, new, _ in CASES]
+)
+def test_a_wrong_key_is_named(file: Path, old: str, new: str, why: str):
+    with pytest.raises(SettingError, match=why) as error:
+        read_file(replaced(file, old, new))
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("what", ["[[merchants]]", "[[devices]]"])
+def test_what_stands_twice_is_named(file: Path, what: str):
+    more = '[[merchants]]\nid = "m1"\nname = "x"\n'
+    if what == "[[devices]]":
+        more = GOOD[GOOD.index("[[devices]]") : GOOD.index("[[devices.drinks]]")]
+    file.write_text(GOOD + more, encoding="utf-8")
+    with pytest.raises(SettingError, match="stands twice"):
+        read_file(str(file))
+
+
+async def test_an_unknown_merchant_is_named_and_nothing_is_written(db: Database, file: Path):
+    before = await db.read(everything)
+    with pytest.raises(SettingError, match=r"devices\[0\]\.merchant.*'m2'"):
+        await loaded(db, replaced(file, 'merchant = "m1"', 'merchant = "m2"'))
+    assert await db.read(everything) == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"\x00", b"= 5", b"[[devices]]\n[[devices]", b"a = " + b"[" * 9999]
+)
+def test_what_is_no_toml_is_refused(file: Path, content: bytes):
+    file.write_bytes(content)
+    with pytest.raises(SettingError, match=r"shop\.toml"):
+        read_file(str(file))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(SettingError, match=r"cannot read .*none\.toml"):
+        read_file(str(tmp_path / "none.toml"))
+
+
+# --- as a command ---------------------------------------------------------------------------------------
+
+
+async def command(file: Path, *arguments: str) -> tuple[int | None, str, str]:
+    """Run `load` in a process of its own; return its exit code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "load", str(file), *arguments),
+        *("--database-url", f"sqlite:///{file.parent / 'shop.db'}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_the_command_prints_a_line_for_each_change(file: Path):
+    code, output, errors = await command(file)
+    assert (code, errors) == (0, "")
+    assert [next(iter(json.loads(line))) for line in output.splitlines()] == ["created"] * 5
+    assert await command(file) == (0, "", "")
+
+
+async def test_the_command_refuses_a_bad_file_and_changes_nothing(file: Path):
+    code, output, errors = await command(Path(replaced(file, "small = 9000", "small = 1")))
+    assert (code, output) == (2, "")
+    assert "prices.small" in errors and len(errors.splitlines()) == 1
+    assert not (file.parent / "shop.db").exists()
+
+
+async def test_the_command_refuses_wrong_settings(file: Path):
+    code, output, errors = await command(file, "--port", "many")
+    assert (code, output, errors) == (2, "", "PORT must be a number, not 'many'\n")

@@ -1,0 +1,107 @@
+"""The settings: their defaults, where they come from, and how a wrong one is told."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from server.app import make_app
+from server.errors import SettingError
+from server.settings import Settings, read_settings
+
+DEFAULTS: dict[str, Any] = {
+    "HOST": "127.0.0.1",
+    "PORT": 8080,
+    "DATABASE_URL": "sqlite:///demitasse.db",
+    "SANDBOX": False,
+    "LOG_LEVEL": "INFO",
+    "ORDER_EXPIRATION_MINUTES": 15,
+    "PAYMENT_CHECK_INTERVAL_S": 5,
+    "FAST_TRACK_LIMIT_S": 300,
+    "FAST_TRACK_INTERVAL_S": 2,
+    "SLOW_TRACK_INTERVAL_S": 60,
+    "PAYMENT_API_TIMEOUT_S": 3,
+    "MAKE_LIFE_S": 60,
+    "MAKE_RESULT_S": 180,
+    "MANUAL_MAKE_S": 600,
+}
+NUMBERS = [setting.name.upper() for setting in fields(Settings) if type(setting.default) in (int, float)]
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_are_the_agreed_ones(name: str):
+    assert getattr(read_settings({}, {}), name.lower()) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_means(setting: Any):
+    assert setting.metadata["meaning"]
+
+
+def test_the_environment_sets_and_flags_win():
+    environ = {"PORT": "81", "MAKE_LIFE_S": "0.5", "SANDBOX": "1", "HOST": " ::1 "}
+    settings = read_settings(environ, {"port": "82", "host": None})
+    assert (settings.port, settings.make_life_s, settings.sandbox, settings.host) == (82, 0.5, True, "::1")
+
+
+def test_what_is_empty_counts_as_not_set():
+    assert read_settings({"PORT": "", "SANDBOX": "  "}, {"log_level": ""}) == Settings()
+
+
+def test_what_is_not_ours_is_ignored():
+    assert read_settings({"PATH": "/bin", "PORTS": "1"}, {"file": "x", "run": None}) == Settings()
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["x", "1,5", "nan", "inf", "-1", "1e9", "0x10", "\x00"])
+def test_a_wrong_number_is_named(name: str, value: str):
+    with pytest.raises(SettingError, match=f"^{name} must be"):
+        read_settings({name: value}, {})
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name != "PORT"])
+def test_no_time_is_nothing(name: str):
+    with pytest.raises(SettingError, match=f"^{name} must be more than 0"):
+        read_settings({name: "0"}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "65536"),
+        ("SANDBOX", "perhaps"),
+        ("LOG_LEVEL", "LOUD"),
+        ("BASE_URL", "pay.example"),
+        ("BASE_URL", "ftp://pay.example"),
+        ("BASE_URL", "https://"),
+        ("YOOKASSA_API_URL", "api"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str):
+    with pytest.raises(SettingError, match=f"^{name} must be"):
+        read_settings({name: value}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "on"), [("1", True), ("on", True), ("YES", True), ("0", False), ("off", False)]
+)
+def test_a_switch_is_on_or_off(value: str, on: bool):
+    assert read_settings({"SANDBOX": value}, {}).sandbox is on
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"HOST": "0.0.0.0", "PORT": "81"}, "http://127.0.0.1:81"),
+        ({"BASE_URL": "https://pay.example/"}, "https://pay.example"),
+        ({"HOST": "shop.example"}, "http://shop.example:8080"),
+    ],
+)
+def test_customers_have_an_address(given: dict[str, str], url: str):
+    assert read_settings(given, {}).public_url == url
+
+
+async def test_a_database_that_cannot_be_is_named_at_the_start():
+    with pytest.raises(SettingError, match=r"^DATABASE_URL"):
+        await make_app(Settings(database_url="mysql://x"))

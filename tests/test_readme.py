@@ -1,0 +1,111 @@
+"""README tells the truth: its settings, commands, table of statuses and paths are those of the program."""
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import settings as agent_settings
+from server.load import read_file
+from server.order import TRANSITIONS
+from server.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+SERVER_COMMANDS = (
+    ["serve"],
+    ["demo"],
+    ["load"],
+    ["device", "token"],
+    ["user", "add"],
+    ["user", "token"],
+)
+AGENT_COMMANDS = (["run"], ["doctor"], ["simulate", "jura"])
+
+
+def settings_rows() -> list[str]:
+    """Return README's table of settings as the program has them."""
+    return [
+        f"| `{field.name.upper()}` | {_default(field.default)} | {field.metadata['meaning']} |"
+        for field in fields(Settings)
+    ]
+
+
+def _default(value: object) -> str:
+    if value == "" and not isinstance(value, bool):
+        return ""
+    return (
+        f"`{int(value) if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else value}`"
+    )
+
+
+def transition_lines() -> list[str]:
+    """Return README's table of statuses as the program has it."""
+    lines = []
+    for status, row in TRANSITIONS.items():
+        steps = " · ".join(f"{event} → {after}" for event, after in row.items() if after != status)
+        lines.append(f"{status:<13} {steps or '–'}")
+    return lines
+
+
+def toml_blocks() -> list[str]:
+    """Return the TOML examples of README."""
+    return re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_setting_stands_in_readme_with_its_default():
+    listed = [line for line in README.splitlines() if re.match(r"\| `[A-Z_]+` \|", line)]
+    assert listed == settings_rows()
+
+
+def test_the_table_of_statuses_is_the_programs():
+    block = re.search(r"<!-- transitions -->\n```\n(.*?)\n```", README, re.DOTALL)
+    assert block is not None
+    assert block[1].splitlines() == transition_lines()
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:agent|server|templates|tests|schema)[\w/.]*)`", README))
+def test_every_path_in_readme_exists(path):
+    if not re.fullmatch(r"(agent|server)\.\w+(\.\w+)?", path):  # a dotted module is checked below
+        assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [("server", command) for command in SERVER_COMMANDS] + [("agent", command) for command in AGENT_COMMANDS],
+)
+def test_every_command_of_readme_has_a_help(module, command):
+    assert " ".join(command) in README
+    done = subprocess.run(
+        [sys.executable, "-m", module, *command, "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "usage:" in done.stdout
+
+
+def test_the_example_of_load_is_accepted(tmp_path):
+    file = tmp_path / "shop.toml"
+    file.write_text(toml_blocks()[0], encoding="utf-8")
+    assert [device.device_uuid for device in read_file(str(file)).devices] == ["dev-1"]
+
+
+def test_the_example_of_the_agents_config_is_accepted(tmp_path):
+    file = tmp_path / "agent.toml"
+    file.write_text(toml_blocks()[1], encoding="utf-8")
+    assert agent_settings.read(file, {}).port == "/dev/ttyUSB0"
+
+
+def test_ci_calls_the_test_command_of_readme():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make test" in README
+    assert "make test" in script
+    assert msgspec.toml.decode(toml_blocks()[0])
