@@ -73,13 +73,12 @@ class Sandbox:
     async def running(self) -> AsyncIterator[None]:
         """Deliver notifications and let time pass for payments and refunds, until the end of the block."""
         await self._db.write(store.forget_old_keys, self._now_ms())
-        work = asyncio.create_task(self._work(), name="sandbox")
-        try:
-            yield
-        finally:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(self._work(), name="sandbox")
+            try:
+                yield
+            finally:
+                work.cancel()
 
     async def do_due(self) -> None:
         """Do once all that is due by now; `running` does this by itself."""
@@ -100,8 +99,9 @@ class Sandbox:
             except DatabaseError as error:
                 log.error("the sandbox cannot use its books; it tries again", error=str(error))
                 sleep_s = PAUSE_AFTER_ERROR_S
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), sleep_s)
+            with suppress(TimeoutError):  # not wait_for: Python 3.11's loses a cancellation that meets a wake
+                async with asyncio.timeout(sleep_s):
+                    await self._woken.wait()
 
     async def _until_due_s(self) -> float:
         due_at = await self._db.read(store.next_due_at)

@@ -1,5 +1,7 @@
 """Notifications: sent until taken, as the object was, through restarts and mischief."""
 
+import asyncio
+
 import pytest
 
 from server.db import Statement, Transaction
@@ -153,3 +155,13 @@ async def test_the_books_and_the_outbox_survive_a_restart(tmp_path):
 def test_pauses_grow_up_to_ten_minutes():
     assert [pause_ms(tries) for tries in range(3)] == [FIRST_PAUSE_MS, 2000, 4000]
     assert pause_ms(10**9) == LONGEST_PAUSE_MS
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_sandbox_that_is_woken_as_it_stops_stops_all_the_same(street, turns: int):
+    async with asyncio.timeout(5), street.sandbox.running():
+        for _ in range(50):  # it has looked, and sleeps
+            await street.db.read(keys_kept)
+        street.sandbox.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
