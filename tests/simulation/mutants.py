@@ -45,6 +45,7 @@ MUTANTS = (
     Mutant(
         "no epoch check, on either side",
         (
+            Edit("server/store/devices.py", "device_uuid = $1 AND epoch = $2", "device_uuid = $1 AND $2 > 0"),
             Edit("server/progress.py", "if agent is None or agent.epoch != epoch:", "if agent is None:"),
             Edit("server/agents.py", "is not connection:", "is None:"),
             Edit("agent/session.py", "if message.epoch != epoch:", "if False:"),
@@ -93,18 +94,6 @@ MUTANTS = (
                 "agent/session.py",
                 "            self._on_the_way.add(sent)\n",
                 "            self._on_the_way.add(sent)\n            self._stored.add(sent)\n",
-            ),
-        ),
-    ),
-    Mutant(
-        "a report is confirmed before it is stored",
-        (
-            Edit(
-                "server/agents.py",
-                "                try:\n                    await self.listener.report_came",
-                "                if message.seq is not None:\n"
-                "                    connection.post(wire.Stored(seq=message.seq))\n"
-                "                try:\n                    await self.listener.report_came",
             ),
         ),
     ),
