@@ -225,3 +225,18 @@ async def test_a_status_that_does_not_answer_is_given_up_and_not_asked_twice_at_
         assert order_page.shop.asked == 1
         await order_page.page.clock.run_for(1500)
         await order_page.seen("Сервер пока не отвечает")
+
+
+@pytest.mark.parametrize(
+    ("status", "button"), [("created", "Перейти к оплате"), ("manual_make", "Вернуть деньги")]
+)
+async def test_a_button_pressed_before_the_script_runs_leads_back_to_the_order(
+    order_page: OrderPage, page_complaints: list[str], status: str, button: str
+):
+    await order_page.page.route("**/order.js*", lambda route: route.abort())
+    await order_page.open(status)
+    await order_page.page.get_by_role("button", name=button).click()
+    await order_page.page.wait_for_url(f"**/order?order_id={order_page.shop.state['order_id']}**")
+    await order_page.seen(button)
+    assert order_page.shop.posts == []
+    page_complaints.clear()

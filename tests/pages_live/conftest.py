@@ -53,6 +53,7 @@ class Visitor:
         while not await drink.is_visible():  # its agent has not connected yet
             await self.page.get_by_role("link", name="Проверить ещё раз").click()
         await drink.click()
+        await self.page.wait_for_load_state()
         await expect(self.page.get_by_role("button", name="Перейти к оплате")).to_be_visible()
         return (await self.page.locator(".foot .code").inner_text()).strip()
 
