@@ -28,6 +28,8 @@ ADVICE = (
     "Tests in a browser need one that runs headless. Debian: sudo apt-get install chromium. Ubuntu, whose "
     "chromium is a snap that does not: .venv/bin/python -m playwright install --with-deps chromium"
 )
+HANGS_AFTER_S = 120
+"""No test takes so long; chromium was once seen to hang for good."""
 
 
 def find_chromium() -> str | None:
@@ -80,6 +82,14 @@ async def page(browser: Browser, page_complaints: list[str]) -> AsyncIterator[Pa
     yield opened
     await context.close()
     assert not page_complaints
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Repeat once, in a new browser, a test whose browser stopped answering; no other failure is repeated."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(HANGS_AFTER_S))
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["from pytest-timeout"]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

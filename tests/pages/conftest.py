@@ -68,6 +68,8 @@ async def address(shop: ScriptedOrder, aiohttp_server: Any) -> str:
 
 
 @pytest.fixture
-async def order_page(page: Page, shop: ScriptedOrder, address: str) -> OrderPage:
-    await page.clock.install(time=NOW)
+async def order_page(shop: ScriptedOrder, address: str, page: Page) -> OrderPage:
+    """The page after the server, so that it is closed first and never asks a server that is gone."""
+    await page.clock.install(time=0)
+    await page.clock.pause_at(NOW)
     return OrderPage(page, shop, address)
