@@ -13,8 +13,8 @@ import structlog
 from agent import wire
 from server.db import Database, Transaction
 from server.errors import DemitasseError
+from server.make_progress import StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
-from server.progress import StaleSession
 from server.store import devices
 from server.store.rows import Agent
 

@@ -11,12 +11,13 @@ import structlog
 
 from agent import wire
 from agent.wire import Code
-from server import progress
+from server import make_progress
 from server.agents import Agents, Connection
 from server.db import Database
 from server.due import DueWork, Work
 from server.make import IN_FLIGHT, State
-from server.progress import ANSWER_WITHIN_MS, GRACE_MS, Change, Rules
+from server.make_progress import ANSWER_WITHIN_MS, GRACE_MS
+from server.progress import Change, Rules
 from server.store import makes
 from server.store.rows import Make
 
@@ -80,7 +81,7 @@ class Dispatch:
         if connection is None:
             return
         make = await self._db.write(
-            progress.claim_make, device_uuid, connection.epoch, connection.journal_id, self._now_ms()
+            make_progress.claim_make, device_uuid, connection.epoch, connection.journal_id, self._now_ms()
         )
         if make is None:
             return
@@ -108,7 +109,7 @@ class Dispatch:
     async def _give_up(self, make: Make, error: Exception) -> None:
         said = f"{type(error).__name__}: {error}"
         change = await self._db.write(
-            progress.give_up_make,
+            make_progress.give_up_make,
             self._rules,
             make.command_id,
             State.REJECTED,
@@ -129,7 +130,7 @@ class Dispatch:
     async def report_came(self, connection: Connection, report: wire.Report) -> None:
         """Take in a report; when this returns it is stored. Raises StaleSession."""
         change = await self._db.write(
-            progress.take_report,
+            make_progress.take_report,
             self._rules,
             connection.device_uuid,
             connection.epoch,
@@ -156,14 +157,14 @@ class Dispatch:
         """Do what is due for a command: end it unsent, ask the agent, or tell a person."""
         now = self._now_ms()
         if make.state == State.QUEUED:
-            self._tell(await self._db.write(progress.expire_queued, self._rules, make.command_id, now))
+            self._tell(await self._db.write(make_progress.expire_queued, self._rules, make.command_id, now))
         elif make.state == State.SENT and now < make.expires_at + GRACE_MS:
-            await self._db.write(progress.look_again, make.command_id, now + ANSWER_WITHIN_MS)
+            await self._db.write(make_progress.look_again, make.command_id, now + ANSWER_WITHIN_MS)
             connection = self._agents.connection(make.device_uuid)
             if connection is not None:
                 connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
         elif make.state in IN_FLIGHT:
-            self._tell(await self._db.write(progress.overdue_make, self._rules, make.command_id, now))
+            self._tell(await self._db.write(make_progress.overdue_make, self._rules, make.command_id, now))
             self.kick(make.device_uuid)
 
     def _tell(self, change: Change | None) -> None:

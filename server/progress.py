@@ -8,20 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.wire import Code, Report
-from server import make as make_core
+from agent.wire import Code
 from server import order as order_core
 from server.db import Transaction
 from server.make import State
 from server.order import Effect, Event, Status
-from server.store import cases, devices, makes, orders, payments
+from server.store import cases, makes, orders, payments
 from server.store.rows import Case, Make, Order, Refund
-
-ANSWER_WITHIN_MS = 5_000
-"""How long a command may stay unanswered in a session before the agent is asked where it stands."""
-
-GRACE_MS = 25_000
-"""Added to a command's life before it is overdue: the time in which a dead session is known, and some."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +43,6 @@ class Change:
     code: Code | None = None
     said: str = ""
     make: Make | None = None
-
-
-class StaleSession(Exception):
-    """The device has a newer session: nothing of the older one counts."""
 
 
 def happen(
@@ -235,160 +224,5 @@ def add_refund(rules: Rules, payment: Any, now: int, reason: str) -> Transaction
             next_try_at=now,
             created_at=now,
             updated_at=now,
-        )
-    )
-
-
-# --- make commands ----------------------------------------------------------------------------------
-
-
-def claim_make(device_uuid: str, epoch: int, journal_id: str, now: int) -> Transaction[Make | None]:
-    """Take the device's longest waiting command for sending: from here on only the agent's word ends it.
-
-    None when nothing waits, its machine is taken, or the session is over.
-    """
-    if (yield from devices.epoch(device_uuid)) != epoch:
-        return None
-    if (yield from makes.in_flight(device_uuid)) is not None:
-        return None
-    make = yield from makes.next_queued(device_uuid, now)
-    if make is None:
-        return None
-    return (
-        yield from makes.change(
-            make,
-            {
-                "state": State.SENT,
-                "epoch": epoch,
-                "journal_id": journal_id,
-                "sent_at": now,
-                "wake_at": now + ANSWER_WITHIN_MS,
-            },
-        )
-    )
-
-
-def give_up_make(
-    rules: Rules, command_id: str, state: State, code: Code, said: str, now: int
-) -> Transaction[Change | None]:
-    """End a command that surely was never sent: it is `state` with `code`, and the order not made."""
-    make = yield from makes.get(command_id)
-    if make is None or make.state not in (State.QUEUED, State.SENT):
-        return None
-    ended = yield from makes.change(
-        make, {"state": state, "code": code, "said": said, "ended_at": now, "wake_at": None}
-    )
-    order = yield from orders.get(make.order_id)
-    if ended is None or order is None or order.attempt_no != make.attempt_no:
-        return None
-    return (yield from happen(rules, order, Event.NOT_MADE, now, "server", code=code, said=said, make=ended))
-
-
-def expire_queued(rules: Rules, command_id: str, now: int) -> Transaction[Change | None]:
-    """End a command whose life ran out before it was sent to any agent."""
-    make = yield from makes.get(command_id)
-    if make is None or make.state != State.QUEUED or make.expires_at > now:
-        return None
-    agent = yield from devices.agent(make.device_uuid)
-    if agent is None or agent.connected_at is None:
-        code, said = Code.AGENT_OFFLINE, "the agent was not connected while the order lived"
-    elif (yield from makes.in_flight(make.device_uuid)) is not None:
-        code, said = Code.AGENT_REJECTED_BUSY, "the machine was taken by another order all the while"
-    else:
-        code, said = Code.EXPIRED_BEFORE_START, "the command could not be sent while the order lived"
-    return (yield from give_up_make(rules, command_id, State.EXPIRED, code, said, now))
-
-
-def overdue_make(rules: Rules, command_id: str, now: int) -> Transaction[Change | None]:
-    """The agent is silent past the deadline: the outcome is not known, and a person is told."""
-    make = yield from makes.get(command_id)
-    if make is None or make.state not in make_core.IN_FLIGHT or make.wake_at is None or make.wake_at > now:
-        return None
-    code = Code.TIMEOUT_NO_RESULT
-    said = f"no word from the agent since the command was {make.state}"
-    late = yield from makes.change(make, {"state": State.OVERDUE, "code": code, "wake_at": None})
-    order = yield from orders.get(make.order_id)
-    if late is None or order is None or order.attempt_no != make.attempt_no:
-        return None
-    return (
-        yield from happen(rules, order, Event.OUTCOME_UNKNOWN, now, "timer", code=code, said=said, make=late)
-    )
-
-
-def look_again(command_id: str, wake_at: int) -> Transaction[None]:
-    """Look at a command that was sent again at `wake_at`."""
-    make = yield from makes.get(command_id)
-    if make is not None and make.state == State.SENT:
-        yield from makes.change(make, {"wake_at": wake_at})
-
-
-def take_report(
-    rules: Rules, device_uuid: str, epoch: int, journal_id: str, report: Report, now: int
-) -> Transaction[Change | None]:
-    """Take in what a device says of a command. None when it changes nothing of an order.
-
-    Raises StaleSession when the device has a newer session.
-    """
-    agent = yield from devices.agent(device_uuid)
-    if agent is None or agent.epoch != epoch:
-        raise StaleSession(f"{device_uuid}: session {epoch} is over")
-    if report.seq is not None and report.seq > agent.acked_seq:  # one that came again is lower
-        yield from devices.change_agent(device_uuid, epoch, {"acked_seq": report.seq})
-    make = yield from makes.get(report.command_id)
-    if make is None or make.device_uuid != device_uuid:
-        return None
-    same_journal, was_received = make.journal_id == journal_id, make.received_at is not None
-    step = make_core.advance(State(make.state), report, same_journal, was_received)
-    order = yield from orders.get(make.order_id)
-    if order is None:
-        return None
-    if step is None:
-        if report.seq is not None:
-            note = f"attempt {make.attempt_no} is {make.state}; the agent says {report.state}: {report.said}"
-            yield from orders.add_event(
-                order.order_id, now, "report", order.status, order.status, "agent", note
-            )
-        return None
-    changed = yield from makes.change(make, _make_changes(rules, make, step, report, now))
-    if changed is None:
-        return None
-    if make.attempt_no != order.attempt_no and step.event is not Event.MADE:
-        return None  # an attempt that no longer counts moves the order only by a proved drink
-    return (yield from _order_step(rules, order, changed, step, report, now))
-
-
-def _make_changes(rules: Rules, make: Make, step: make_core.Step, report: Report, now: int) -> dict[str, Any]:
-    changes: dict[str, Any] = {
-        "state": step.state,
-        "code": step.code,
-        "actuated": report.actuated,
-        "evidence": report.evidence,
-        "said": report.said,
-    }
-    match step.state:
-        case State.RECEIVED:
-            changes |= {"received_at": now, "wake_at": max(now, make.expires_at) + GRACE_MS}
-        case State.STARTED:
-            changes |= {"received_at": make.received_at or now, "started_at": now}
-            changes |= {"wake_at": now + rules.make_result_ms}
-        case State.UNKNOWN:
-            changes |= {"wake_at": None}
-        case _:
-            changes |= {"ended_at": now, "wake_at": None}
-    return changes
-
-
-def _order_step(
-    rules: Rules, order: Order, make: Make, step: make_core.Step, report: Report, now: int
-) -> Transaction[Change]:
-    event, code, life_until = step.event, step.code, None
-    if event is Event.COMMAND_LOST:
-        if now < make.expires_at and order.status == Status.PAID:
-            life_until = make.expires_at
-        else:
-            event = Event.NOT_MADE
-    return (
-        yield from happen(
-            rules, order, event, now, "agent", code=code, said=report.said, make=make, life_until=life_until
         )
     )

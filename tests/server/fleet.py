@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.wire import Actuated, Code, MachineReport, MachineState, MakeState, Report
-from server import load, progress
+from server import load, make_progress, progress
 from server.db import Database, Statement, Transaction
 from server.order import Event, Status
 from server.progress import Rules
@@ -69,7 +69,7 @@ class Fleet:
         """The agent says what became of a command."""
         report = Report(make.command_id, state, **told)
         device_uuid, now = make.device_uuid, self.clock()
-        await self.db.write(progress.take_report, self.rules, device_uuid, EPOCH, JOURNAL, report, now)
+        await self.db.write(make_progress.take_report, self.rules, device_uuid, EPOCH, JOURNAL, report, now)
 
     async def fail(
         self, device_uuid: str, order_id: str, code: Code = Code.NO_WATER, said: str = "FA:01 fill tank"
@@ -147,6 +147,6 @@ def _sell(rules: Rules, order: Order, now: int) -> Transaction[Make]:
     yield from orders.add(order)
     yield Statement(*insert("payments", _payment(rules, order, now)))
     yield from progress.happen(rules, order, Event.PAYMENT_SUCCEEDED, now, "provider")
-    make = yield from progress.claim_make(order.device_uuid, EPOCH, JOURNAL, now)
+    make = yield from make_progress.claim_make(order.device_uuid, EPOCH, JOURNAL, now)
     assert make is not None
     return make

@@ -224,7 +224,7 @@ async def test_a_report_that_could_not_be_stored_is_not_confirmed(
     await shop.pay()
     command = await agent.hear(wire.Make)
     with monkeypatch.context() as patch:
-        patch.setattr("server.progress.take_report", fail)
+        patch.setattr("server.make_progress.take_report", fail)
         await agent.say(wire.Report(command.command_id, MakeState.DONE, seq=1))
         await the_socket_closes(agent)
     assert agent.all_heard(wire.Stored) == []

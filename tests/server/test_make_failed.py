@@ -7,7 +7,7 @@ import pytest
 
 from agent import wire
 from agent.wire import Actuated, Code, Make, MakeState
-from server import progress
+from server import make_progress
 from server.dispatch import Dispatch
 from server.errors import DatabaseError
 from tests.fakes.agent import ScriptedAgent
@@ -141,7 +141,7 @@ async def test_a_database_that_fails_for_a_moment_does_not_cost_the_drink(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ):
     errors = [DatabaseError("disk I/O error")]
-    claim_make = progress.claim_make
+    claim_make = make_progress.claim_make
 
     def fail_once(*command: Any) -> Any:
         if errors:
@@ -151,7 +151,7 @@ async def test_a_database_that_fails_for_a_moment_does_not_cost_the_drink(
     agent = await shop.agent()
     page = await shop.at_bank()
     monkeypatch.setattr("server.due.PAUSE_AFTER_ERROR_S", 0.01)
-    monkeypatch.setattr(progress, "claim_make", fail_once)
+    monkeypatch.setattr(make_progress, "claim_make", fail_once)
     await shop.finish(page)
     await agent.make(await agent.hear(wire.Make))
     await shop.becomes("successful")

@@ -46,7 +46,7 @@ MUTANTS = (
         "no epoch check, on either side",
         (
             Edit("server/store/devices.py", "device_uuid = $1 AND epoch = $2", "device_uuid = $1 AND $2 > 0"),
-            Edit("server/progress.py", "if agent is None or agent.epoch != epoch:", "if agent is None:"),
+            Edit("server/make_progress.py", "if agent is None or agent.epoch != epoch:", "if agent is None:"),
             Edit("server/agents.py", "is not connection:", "is None:"),
             Edit("agent/session.py", "if message.epoch != epoch:", "if False:"),
         ),
@@ -67,7 +67,7 @@ MUTANTS = (
         "a denial is believed of any journal",
         (
             Edit(
-                "server/progress.py",
+                "server/make_progress.py",
                 "same_journal, was_received = make.journal_id == journal_id, make.received_at is not None",
                 "same_journal, was_received = True, False",
             ),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.wire import Actuated, Code, MakeState
-from server import progress
+from server import make_progress, progress
 from server.db import Database, Statement, Transaction, open_database
 from server.order import Event
 from server.progress import Rules
@@ -56,7 +56,7 @@ def _make_again(rules: Rules, order_id: str, now: int) -> Transaction[Make]:
     order = yield from orders.get(order_id)
     assert order is not None
     yield from progress.happen(rules, order, Event.MAKE_AGAIN, now, "anna")
-    make = yield from progress.claim_make(order.device_uuid, EPOCH, JOURNAL, now)
+    make = yield from make_progress.claim_make(order.device_uuid, EPOCH, JOURNAL, now)
     assert make is not None
     return make
 
@@ -82,7 +82,7 @@ async def test_a_lost_outcome_changes_no_status_and_has_its_time(fleet: Fleet):
     make = await fleet.sell("dev-1", "order-1")
     await fleet.report(make, MakeState.STARTED)
     fleet.clock.go(200)
-    await fleet.db.write(progress.overdue_make, fleet.rules, make.command_id, fleet.clock())
+    await fleet.db.write(make_progress.overdue_make, fleet.rules, make.command_id, fleet.clock())
     (failure,) = await failures(fleet)
     assert (failure.code, failure.state, failure.at) == ("timeout_no_result", "overdue", START_MS + 200_000)
     assert failure.from_status == failure.to_status == "make_pending"
