@@ -6,7 +6,7 @@
 CREATE TABLE schema_version (
     version BIGINT NOT NULL
 );
-INSERT INTO schema_version (version) VALUES (2);
+INSERT INTO schema_version (version) VALUES (3);
 
 -- Who sells. ---------------------------------------------------------------------------------------
 
@@ -14,7 +14,9 @@ CREATE TABLE merchants (
     merchant_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     valid_until BIGINT,                     -- past it nothing is sold; NULL: no limit
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    holds_cards_since BIGINT,               -- a card's money is held until the drink is made; NULL: taken at once
+    receipt TEXT                            -- JSON: what receipts say of every drink; NULL: no receipts
 );
 
 CREATE TABLE credentials (
@@ -53,6 +55,7 @@ CREATE TABLE drinks (
     position BIGINT NOT NULL,               -- place in the menu
     removed_at BIGINT,                      -- no longer sold
     updated_at BIGINT NOT NULL,
+    receipt TEXT,                           -- JSON: what its receipts say otherwise than the merchant's
     PRIMARY KEY (device_uuid, drink_no)
 );
 
@@ -100,7 +103,8 @@ CREATE TABLE orders (
     version BIGINT NOT NULL DEFAULT 0,      -- grows with each change: the compare-and-set
     status TEXT NOT NULL CHECK (status IN (
         'created', 'pending', 'not_paid', 'paid', 'make_pending', 'successful', 'make_failed', 'manual_make',
-        'failed'))
+        'failed')),
+    email TEXT                              -- where the customer's receipts go
 );
 CREATE INDEX orders_by_device ON orders (device_uuid, created_at);
 CREATE INDEX orders_by_deadline ON orders (deadline_at) WHERE deadline_at IS NOT NULL;
@@ -123,13 +127,15 @@ CREATE TABLE payments (
     attempt_no BIGINT NOT NULL,
     scenario TEXT NOT NULL,
     merchant_id TEXT NOT NULL REFERENCES merchants (merchant_id),
+    method TEXT NOT NULL CHECK (method IN ('card', 'sbp')),
     amount_minor BIGINT NOT NULL,
     currency TEXT NOT NULL,
     idempotence_key TEXT NOT NULL UNIQUE,
     body TEXT NOT NULL,                     -- the exact request, saved before the first attempt
     provider_payment_id TEXT,
     confirmation_url TEXT,                  -- where the customer pays
-    status TEXT NOT NULL CHECK (status IN ('creating', 'pending', 'succeeded', 'canceled', 'failed')),
+    confirmation_kind TEXT CHECK (confirmation_kind IN ('redirect', 'qr')),
+    status TEXT NOT NULL CHECK (status IN ('creating', 'pending', 'held', 'succeeded', 'canceled', 'failed')),
     detail TEXT NOT NULL DEFAULT '',
     checks BIGINT NOT NULL DEFAULT 0,
     next_check_at BIGINT,                   -- when the provider is asked next; NULL: it is over
@@ -141,10 +147,24 @@ CREATE UNIQUE INDEX payments_by_provider_id ON payments (merchant_id, scenario, 
     WHERE provider_payment_id IS NOT NULL;
 CREATE INDEX payments_by_check ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
 
+CREATE TABLE captures (
+    payment_id TEXT PRIMARY KEY REFERENCES payments (payment_id),   -- whose held money is taken
+    idempotence_key TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL,                     -- the exact request, saved before the first attempt
+    status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'failed')),
+    detail TEXT NOT NULL DEFAULT '',
+    tries BIGINT NOT NULL DEFAULT 0,
+    next_try_at BIGINT,                     -- when it is sent or asked for next; NULL: it is over
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX captures_by_try ON captures (next_try_at) WHERE next_try_at IS NOT NULL;
+
 CREATE TABLE refunds (
     refund_id TEXT PRIMARY KEY,
     payment_id TEXT NOT NULL REFERENCES payments (payment_id),
     order_id TEXT NOT NULL REFERENCES orders (order_id),
+    kind TEXT NOT NULL CHECK (kind IN ('refund', 'release')),   -- of money that was taken, or only held
     amount_minor BIGINT NOT NULL CHECK (amount_minor > 0),
     currency TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -160,6 +180,23 @@ CREATE TABLE refunds (
 );
 CREATE UNIQUE INDEX refunds_one_per_payment ON refunds (payment_id) WHERE status IN ('pending', 'succeeded');
 CREATE INDEX refunds_by_try ON refunds (next_try_at) WHERE next_try_at IS NOT NULL;
+
+CREATE TABLE receipts (
+    receipt_id TEXT PRIMARY KEY,            -- our payment_id or refund_id
+    payment_id TEXT NOT NULL REFERENCES payments (payment_id),
+    kind TEXT NOT NULL CHECK (kind IN ('payment', 'refund')),
+    status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'canceled')),
+    amount_minor BIGINT NOT NULL,
+    storage_number TEXT,                    -- of the fiscal storage (fn)
+    document_number TEXT,                   -- fiscal document (i)
+    attribute TEXT,                         -- fiscal attribute (fp)
+    registered_at TEXT,                     -- the register's own time, as the provider gives it
+    tries BIGINT NOT NULL DEFAULT 0,
+    next_check_at BIGINT,                   -- when the provider is asked next; NULL: it is over
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX receipts_by_check ON receipts (next_check_at) WHERE next_check_at IS NOT NULL;
 
 CREATE TABLE notifications (
     notification_id TEXT PRIMARY KEY,
@@ -213,7 +250,8 @@ CREATE INDEX makes_open_by_device ON makes (device_uuid, created_at)
 CREATE TABLE cases (
     case_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN (
-        'outcome_unknown', 'refund_failed', 'payment_mismatch', 'stray_money', 'delivered_and_refunded')),
+        'outcome_unknown', 'refund_failed', 'payment_mismatch', 'stray_money', 'delivered_and_refunded',
+        'capture_failed', 'books_differ')),
     subject TEXT NOT NULL,                  -- what it is about: one open case per kind and subject
     order_id TEXT REFERENCES orders (order_id),
     device_uuid TEXT REFERENCES devices (device_uuid),
@@ -296,3 +334,45 @@ CREATE TABLE sandbox_notifications (
     tries BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX sandbox_notifications_open ON sandbox_notifications (next_try_at) WHERE next_try_at IS NOT NULL;
+
+CREATE TABLE sandbox_receipts (
+    receipt_id TEXT PRIMARY KEY,
+    payment_id TEXT NOT NULL REFERENCES sandbox_payments (payment_id),
+    status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'canceled')),
+    body TEXT NOT NULL,                     -- JSON: the receipt object as the API shows it
+    created_at BIGINT NOT NULL,
+    settles_at BIGINT                       -- when it leaves pending; NULL: final
+);
+CREATE INDEX sandbox_receipts_by_payment ON sandbox_receipts (payment_id);
+CREATE INDEX sandbox_receipts_open ON sandbox_receipts (settles_at) WHERE settles_at IS NOT NULL;
+
+-- The sandbox's T-Bank. --------------------------------------------------------------------------------
+
+CREATE TABLE sandbox_tbank_payments (
+    payment_id TEXT PRIMARY KEY,
+    terminal_key TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    body TEXT NOT NULL,                     -- JSON: what the bank keeps of it
+    created_at BIGINT NOT NULL,
+    due_at BIGINT,                          -- when its status changes by itself; NULL: it does not
+    UNIQUE (terminal_key, order_id)
+);
+CREATE INDEX sandbox_tbank_payments_open ON sandbox_tbank_payments (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE sandbox_tbank_requests (
+    request_id TEXT PRIMARY KEY,            -- payment and ExternalRequestId
+    answer TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE sandbox_tbank_notifications (
+    notification_id TEXT PRIMARY KEY,
+    address TEXT NOT NULL,
+    body TEXT NOT NULL,                     -- as the payment was when the event happened, signed
+    created_at BIGINT NOT NULL,
+    next_try_at BIGINT,                     -- NULL: answered OK, or given up
+    tries BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX sandbox_tbank_notifications_open ON sandbox_tbank_notifications (next_try_at)
+    WHERE next_try_at IS NOT NULL;

@@ -210,6 +210,7 @@ def add_refund(rules: Rules, payment: Any, now: int, reason: str) -> Transaction
             refund_id=refund_id,
             payment_id=payment.payment_id,
             order_id=payment.order_id,
+            kind="refund",
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             reason=reason,

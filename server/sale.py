@@ -154,6 +154,7 @@ class Sale:
             paid_at=None,
             deadline_at=expires_at,
             version=0,
+            email=None,
         )
 
 

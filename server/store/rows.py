@@ -34,6 +34,7 @@ class Order:
     paid_at: int | None
     deadline_at: int | None
     version: int
+    email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,14 @@ class Payment:
     attempt_no: int
     scenario: str
     merchant_id: str
+    method: str
     amount_minor: int
     currency: str
     idempotence_key: str
     body: str
     provider_payment_id: str | None
     confirmation_url: str | None
+    confirmation_kind: str | None
     status: str
     detail: str
     checks: int
@@ -80,6 +83,7 @@ class Refund:
     refund_id: str
     payment_id: str
     order_id: str
+    kind: str
     amount_minor: int
     currency: str
     reason: str

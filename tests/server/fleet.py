@@ -117,6 +117,7 @@ def _order(device_uuid: str, order_id: str, now: int) -> Order:
         paid_at=None,
         deadline_at=None,
         version=0,
+        email=None,
     )
 
 
@@ -128,12 +129,14 @@ def _payment(rules: Rules, order: Order, now: int) -> Payment:
         attempt_no=1,
         scenario="Sandbox",
         merchant_id="m1",
+        method="card",
         amount_minor=order.price_minor,
         currency="RUB",
         idempotence_key=payment_id,
         body="{}",
         provider_payment_id=f"bank-{payment_id}",
         confirmation_url=None,
+        confirmation_kind=None,
         status="succeeded",
         detail="",
         checks=0,

@@ -219,7 +219,7 @@ def _open_on(board: Board) -> list[tuple[str, Any]]:
 
 
 def _furnishing(plan: Plan) -> Transaction[None]:
-    yield Statement("INSERT INTO merchants VALUES ('m1', 'Shop', NULL, 0)")
+    yield Statement("INSERT INTO merchants (merchant_id, name, updated_at) VALUES ('m1', 'Shop', 0)")
     body = f'{{"account_id": "{ACCOUNT_ID}", "secret_key": "live_key"}}'
     yield Statement("INSERT INTO credentials VALUES ('m1', 'Yookassa', $1, 0)", (body,))
     for number in range(1, plan.devices + 1):
@@ -232,7 +232,8 @@ def _furnishing(plan: Plan) -> Transaction[None]:
         yield Statement("INSERT INTO agents (device_uuid, token_hash) VALUES ($1, $1)", (uuid,))
         for drink in range(1, plan.orders + 1):
             yield Statement(
-                "INSERT INTO drinks VALUES ($1, $2, 'Coffee', '{\"small\": 9000}', 0, NULL, 0)",
+                "INSERT INTO drinks (device_uuid, drink_no, name, prices, position, updated_at) "
+                "VALUES ($1, $2, 'Coffee', '{\"small\": 9000}', 0, 0)",
                 (uuid, f"drink-{drink}"),
             )
 
