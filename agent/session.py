@@ -107,18 +107,31 @@ class Session:
 
     async def talk(self, boot_id: str, version: str) -> NoReturn:
         """Hold the session until it is lost, which is told by raising LinkLost."""
-        reason = "the session has ended"
         try:
             await self._greet(boot_id, version)
             self._outbox.set()
-            async with asyncio.TaskGroup() as tasks:
-                for work in (self._listen, self._write, self._ping, self._send_outbox):
-                    tasks.create_task(work())
-        except* LinkLost as lost:
-            reason = "; ".join(str(each) for each in lost.exceptions)
-        error = LinkLost(reason)
-        error.welcomed = self.welcomed
-        raise error
+            await self._converse()
+        except LinkLost as lost:
+            lost.welcomed = self.welcomed
+            raise
+
+    async def _converse(self) -> NoReturn:
+        """Run the four tasks until one finds the connection gone, and tell why.
+
+        Not in a TaskGroup: one of Python 3.11 that ends for an error swallows a cancellation of the whole.
+        """
+        works = (self._listen, self._write, self._ping, self._send_outbox)
+        tasks = [asyncio.create_task(work()) for work in works]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if not isinstance(end, LinkLost | asyncio.CancelledError):
+                raise end
+        raise LinkLost("; ".join(str(end) for end in ends if isinstance(end, LinkLost)))
 
     # --- the four tasks ---------------------------------------------------------------------------
 

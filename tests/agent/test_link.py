@@ -404,6 +404,22 @@ async def test_a_wrong_token_is_said_and_tried_rarely(world: World, capsys: pyte
     assert "refuses this agent's token" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("turns", range(8))
+def test_a_stop_at_the_moment_of_a_cut_is_heeded(world: World, turns: int):
+    @in_virtual_time
+    async def story() -> None:
+        running = asyncio.create_task(world.link.run(world.desk))
+        await until(lambda: world.link.connected)
+        world.server.cut()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running], timeout=60)
+        assert running.cancelled()
+
+    story()
+
+
 @in_virtual_time
 async def test_a_mistake_of_ours_costs_a_session_and_not_the_agent(
     world: World, monkeypatch: pytest.MonkeyPatch
