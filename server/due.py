@@ -72,6 +72,9 @@ class DueWork:
         except DemitasseError as error:
             log.error("cannot look for due work", name=self._name, why=str(error))
             return self._longest_pause_s
+        except Exception as error:  # a mistake of ours must not cut off what is just being worked on
+            log.critical("cannot look for due work", name=self._name, exc_info=error)
+            return self._longest_pause_s
         if next_at is None:
             return self._longest_pause_s
         return min(self._longest_pause_s, max(SHORTEST_PAUSE_S, (next_at - self._now_ms()) / 1000))

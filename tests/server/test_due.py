@@ -144,6 +144,22 @@ async def test_a_database_that_fails_is_looked_at_again(logs: list[Any]):
     assert logs[0]["event"] == "cannot look for due work"
 
 
+async def test_a_look_that_breaks_does_not_cut_off_what_is_worked_on(logs: list[Any]):
+    desk, go_on, done = Desk(), asyncio.Event(), asyncio.Event()
+
+    async def do() -> None:
+        await go_on.wait()
+        done.set()
+
+    desk.due["a"] = do
+    async with working(desk, longest_pause_s=0.01), asyncio.timeout(WAIT_S):
+        desk.fails = KeyError("a mistake")
+        await desk.until_looks(3)
+        go_on.set()
+        await done.wait()
+    assert logs[0]["event"] == "cannot look for due work"
+
+
 async def test_it_looks_again_when_the_next_thing_is_due():
     desk = Desk()
     desk.next_at = 20
