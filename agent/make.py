@@ -77,9 +77,7 @@ TRANSITIONS: Mapping[MakeState | None, Mapping[Event, MakeState]] = {
 }
 """State → event → next state. None: the device has never seen the command. UNKNOWN yields to late proof."""
 
-UNREADABLE = frozenset(
-    {Code.SERIAL_OPEN_FAILED, Code.SERIAL_NO_ANSWER, Code.SERIAL_BAD_ANSWER, Code.POWER_LOSS}
-)
+UNREADABLE = frozenset({Code.SERIAL_OPEN_FAILED, Code.SERIAL_NO_ANSWER, Code.SERIAL_BAD_ANSWER})
 """Reasons for having no proof that may pass: the machine may be readable a little later."""
 
 NOT_TAKEN = frozenset({Code.AGENT_REJECTED_BUSY, Code.DRINK_UNKNOWN})
@@ -264,9 +262,17 @@ def unable(record: Record, code: Code, said: str) -> Record:
     return record.after(Event.REFUSED if code in NOT_TAKEN else Event.NOT_MADE, code, said)
 
 
-def unreadable(found: Outcome | Record) -> bool:
+def unreadable(outcome: Outcome) -> bool:
     """Say whether there is no proof only because the machine could not be read."""
-    return found.state is MakeState.UNKNOWN and found.code in UNREADABLE
+    return outcome.state is MakeState.UNKNOWN and outcome.code in UNREADABLE
+
+
+def perhaps_unread(record: Record) -> bool:
+    """Say whether a make ended without proof perhaps only because its machine could not be read.
+
+    A power cut's code stands in place of the driver's, so it may be that too.
+    """
+    return record.state is MakeState.UNKNOWN and record.code in UNREADABLE | {Code.POWER_LOSS}
 
 
 def judged(record: Record, outcome: Outcome, cause: Code, said: str = "") -> Record:

@@ -205,7 +205,7 @@ class Runner:
         self._unproved = None
 
     async def _end(self, record: Record) -> None:
-        if make.unreadable(record):
+        if make.perhaps_unread(record):
             self._unproved = record, _now()
         await self._records.end(record)
 
@@ -226,6 +226,7 @@ class Runner:
         return record if _now() < ended_at + LATE_PROOF_S else None
 
     async def _prove_late(self, record: Record) -> None:
+        """Ask for the evidence again, until the machine could be read once: it takes no make meanwhile."""
         outcome = await self._maker.evidence(record)
         if make.unreadable(outcome):
             return

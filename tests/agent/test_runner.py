@@ -381,6 +381,25 @@ async def test_a_machine_silent_after_a_power_cut_leaves_power_loss(bench: Bench
 
 
 @in_virtual_time
+async def test_a_machine_that_proves_nothing_after_a_power_cut_soon_makes_drinks_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    async def no_proof(*_: object) -> Outcome:
+        await asyncio.sleep(120)
+        return Outcome(S.UNKNOWN, Code.POWER_LOSS, Actuated.UNKNOWN, said="its busy bits are not known")
+
+    async with bench.agent():
+        bench.server.order("c1")
+        await asyncio.sleep(5)
+    monkeypatch.setattr(bench.machine, "reconcile", no_proof)
+    async with bench.agent():
+        await bench.ended("c1")
+        await asyncio.sleep(2 * 120)
+        assert (await make_one(bench, "c2"))[0] is S.DONE
+    assert end_of(bench) == (S.UNKNOWN, Code.POWER_LOSS, Actuated.UNKNOWN)
+
+
+@in_virtual_time
 async def test_a_stop_lets_the_drink_end_and_takes_no_new_one(bench: Bench):
     async with bench.agent() as runner:
         bench.server.order("c1")
