@@ -169,18 +169,16 @@ class Session:
             self._outbox.clear()
             try:
                 sent = await self._send_reports(sent)
+                await self._forget_stored()
             except JournalError as error:
-                log.error("outbox is not read", reason=str(error))
+                log.error("outbox is not read or cleared", reason=str(error))
                 await asyncio.sleep(REPEAT_AFTER_S)
                 self._outbox.set()
 
     # --- what they do -----------------------------------------------------------------------------
 
     async def _send_reports(self, sent: int) -> int:
-        """Forget what is stored, send what there is room for above `sent`, return the last number sent."""
-        if stored := tuple(self._stored):
-            await self._carry(self._journal.stored, stored)
-            self._stored.difference_update(stored)
+        """Send what there is room for above `sent`, return the last number sent."""
         room = WINDOW - len(self._on_the_way)
         if room <= 0:
             return sent
@@ -189,6 +187,12 @@ class Session:
             self._on_the_way.add(sent)
             await self._outgoing.put(report)
         return sent
+
+    async def _forget_stored(self) -> None:
+        """Forget what the server has stored: after sending, since on a full disk only this fails."""
+        if stored := tuple(self._stored):
+            await self._carry(self._journal.stored, stored)
+            self._stored.difference_update(stored)
 
     async def _greet(self, boot_id: str, version: str) -> None:
         try:

@@ -195,6 +195,20 @@ async def test_a_journal_that_fails_for_a_while_only_delays_the_reports(
         assert len(server.connections) == 1
 
 
+@in_virtual_time
+async def test_a_full_disk_holds_no_report_back(world: World, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise JournalError("database or disk is full")
+
+    world.write(*(f"c{number}" for number in range(3 * session.WINDOW)))
+    monkeypatch.setattr(world.journal, "stored", fail)
+    async with world.connected() as server:
+        await until(lambda: len(server.reports) == 3 * session.WINDOW)
+        assert numbers(server) == sorted(server.reports)
+        monkeypatch.undo()
+        await until(lambda: world.journal.unsent_reports(0, 1) == [])
+
+
 @pytest.mark.parametrize("seq", [0, -1, 2, 2**80])
 def test_stored_for_a_report_that_was_never_given_is_a_fault(world: World, seq: int):
     @in_virtual_time
