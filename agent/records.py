@@ -131,7 +131,8 @@ class Records:
             command_id, record = next(iter(self._unwritten.items()))
             refused = record.state is MakeState.REJECTED
             await self._carry(self._journal.reject if refused else self._journal.end, record)
-            del self._unwritten[command_id]
+            if self._unwritten[command_id] is record:  # else a later word came meanwhile: it is next
+                del self._unwritten[command_id]
 
     def _keep(self, record: Record) -> None:
         self._unwritten[record.command_id] = record
