@@ -195,10 +195,14 @@ class Runner:
 
     async def _accept(self, record: Record, deadline: float) -> None:
         self._busy_with = record.command_id  # at once, so that nothing else is begun while it is written
-        if await self._records.receive(record):
+        accepted = False
+        try:
+            accepted = await self._records.receive(record)
+        finally:
+            if not accepted:
+                self._busy_with = None
+        if accepted:
             self._occupy(record.command_id, self._make(record, deadline), self._drain_s)
-        else:
-            self._busy_with = None
 
     async def _start(self, record: Record) -> None:
         await self._records.start(record)

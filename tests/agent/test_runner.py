@@ -526,6 +526,21 @@ async def test_nothing_is_said_of_a_command_that_cannot_be_looked_up(bench: Benc
         assert bench.server.last("c1").state is S.DONE
 
 
+@in_virtual_time
+async def test_a_command_that_is_lost_by_a_mistake_of_ours_does_not_keep_the_machine_busy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    def stumble(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async with bench.agent():
+        with monkeypatch.context() as broken:
+            broken.setattr(bench.journal, "receive", stumble)
+            bench.server.order("c1")
+            await asyncio.sleep(1)
+        assert (await make_one(bench, "c2"))[0] is S.DONE
+
+
 # --- the machine's state --------------------------------------------------------------------------
 
 
