@@ -38,8 +38,8 @@ FAREWELL_S = 3.0
 LATE_PROOF_S = 600.0
 """How long after a make without proof evidence is still taken for it, if nothing was made since."""
 
-INBOX_LIMIT = 64
-"""Commands waiting for an answer; the server sends few at a time."""
+INBOX_LIMIT = 256
+"""Commands waiting for an answer: more than the server asks about at once when a session begins (100)."""
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,8 @@ class Session:
         elif not ID.fullmatch(message.command_id):
             self._fault(f"command_id: 1 to {ID_LIMIT} printable ASCII characters are possible")
         elif not self._desk.take(message):
-            self._fault(f"too many commands at once: {message.command_id} is not taken")
+            log.warning("too many commands at once: one is not taken", command=message.command_id)
+            self.tell(wire.Fault(f"too many commands at once: {message.command_id} is not taken"))
 
     def _fault(self, text: str) -> None:
         self.faults += 1

@@ -262,11 +262,13 @@ async def test_a_command_before_the_welcome_is_dropped(world: World):
 
 
 @in_virtual_time
-async def test_a_full_desk_is_told_to_the_server(world: World):
+async def test_a_full_desk_is_told_to_the_server_and_does_not_end_the_session(world: World):
     world.desk.full = True
     async with world.connected() as server:
-        server.ask("c1")
-        await until(lambda: server.all_heard(Fault))
+        for number in range(2 * session.FAULTS_LIMIT):
+            server.ask(f"c{number}")
+        await until(lambda: len(server.all_heard(Fault)) == 2 * session.FAULTS_LIMIT)
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize("command_id", ["", "x" * 101, "c 1", "\u0430", "\x00"])

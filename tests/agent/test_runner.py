@@ -116,6 +116,16 @@ async def test_a_queried_command_is_buried(bench: Bench):
 
 
 @in_virtual_time
+async def test_many_questions_at_once_are_all_answered(bench: Bench):
+    asked = {f"c{number}" for number in range(100)}
+    async with bench.agent():
+        for command_id in asked:
+            bench.server.ask(command_id)
+        await until(lambda: {report.command_id for report in bench.server.all_heard(Report)} == asked)
+        assert len(bench.server.connections) == 1
+
+
+@in_virtual_time
 async def test_a_tombstone_outlives_the_agent(bench: Bench):
     async with bench.agent():
         bench.server.ask("c1")
