@@ -4,6 +4,7 @@ Everything it has to do stands in the database first. Being told (`kick`) only m
 process that dies and starts again goes on where it was.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -118,6 +119,7 @@ class Dispatch:
             self._now_ms(),
         )
         self._tell(change)
+        self.kick(make.device_uuid)
 
     # --- what the agents say ------------------------------------------------------------------------
 
@@ -128,7 +130,18 @@ class Dispatch:
         self.kick(connection.device_uuid)
 
     async def report_came(self, connection: Connection, report: wire.Report) -> None:
-        """Take in a report; when this returns it is stored. Raises StaleSession."""
+        """Take in a report; when this returns it is stored. Raises StaleSession.
+
+        Also when the session ends meanwhile it is done to its end: what is stored must be told and followed.
+        """
+        taking = asyncio.create_task(self._take_in(connection, report))
+        try:
+            await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.gather(taking, return_exceptions=True)
+            raise
+
+    async def _take_in(self, connection: Connection, report: wire.Report) -> None:
         change = await self._db.write(
             make_progress.take_report,
             self._rules,

@@ -1,5 +1,6 @@
 """A paid drink that is not made: one error record, one refund, and nobody has to ask for it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from agent import wire
 from agent.wire import Actuated, Code, Make, MakeState
-from server import make_progress
+from server import keys, make_progress
 from server.dispatch import Dispatch
 from server.errors import DatabaseError
 from tests.fakes.agent import ScriptedAgent
@@ -107,6 +108,29 @@ async def test_the_machine_fails(shop: Shop, logs: list[Any], code: Code):
     await assert_failed(shop, logs, code, "FA:07 <stop>", "make_pending")
 
 
+async def test_a_failure_is_told_also_when_its_session_ends_while_it_is_stored(
+    shop: Shop, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    agent, command = await command_for(shop)
+    connection = shop.app[keys.AGENTS].connection("dev-1")
+    assert connection is not None
+    loop, take_report = asyncio.get_running_loop(), make_progress.take_report
+
+    async def end_session() -> None:
+        connection.closed.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    def take_report_and_end(*report: Any) -> Any:
+        change = yield from take_report(*report)
+        asyncio.run_coroutine_threadsafe(end_session(), loop).result(5)
+        return change
+
+    monkeypatch.setattr(make_progress, "take_report", take_report_and_end)
+    await agent.say(wire.Report(command.command_id, MakeState.FAILED, 1, Code.NO_WATER, said="no water"))
+    await assert_failed(shop, logs, Code.NO_WATER, "no water", "paid")
+
+
 async def test_the_command_expires_on_the_device(shop: Shop, logs: list[Any]):
     agent, command = await command_for(shop)
     await agent.report(command, MakeState.RECEIVED)
@@ -135,6 +159,28 @@ async def test_an_unexpected_exception_while_sending(
     await shop.pay()
     await assert_failed(shop, logs, Code.INTERNAL_ERROR, "RuntimeError: out of ink", "paid")
     assert agent.all_heard(wire.Make) == []
+
+
+async def test_what_cannot_be_sent_does_not_keep_the_next_waiting(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    message = Dispatch._message
+
+    def fail_for_the_first(self: Dispatch, make: Any, connection: Any) -> wire.Make:
+        if make.order_id == "order-1":
+            raise RuntimeError("out of ink")
+        return message(self, make, connection)
+
+    agent = await shop.agent()
+    pages = [await shop.at_bank(f"order-{number}") for number in (1, 2)]
+    await shop.gone(agent)
+    for page in pages:
+        await shop.finish(page)
+    await shop.becomes("paid", "order-1")
+    await shop.becomes("paid", "order-2")
+    monkeypatch.setattr(Dispatch, "_message", fail_for_the_first)
+    agent = await shop.agent()
+    assert (await agent.hear(wire.Make)).order_id == "order-2"
 
 
 async def test_a_database_that_fails_for_a_moment_does_not_cost_the_drink(
