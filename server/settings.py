@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from server.errors import SettingError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+TOO_MUCH = 10_000_000
+"""No time is as long: about four months in seconds."""
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -89,14 +91,19 @@ def _parse(name: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise SettingError(f"{name} must be a number, not {text!r}") from None
+        number = "a whole number" if kind is int else "a number"
+        raise SettingError(f"{name} must be {number}, not {text!r}") from None
 
 
 def _check(settings: Settings) -> None:
     for setting in fields(Settings):
         value = getattr(settings, setting.name)
-        if isinstance(value, int | float) and setting.name not in ("port", "sandbox") and not 0 < value < 1e7:
-            raise SettingError(f"{setting.name.upper()} must be more than 0, not {value:g}")
+        if setting.name in ("port", "sandbox") or not isinstance(value, int | float):
+            continue
+        if not 0 < value < TOO_MUCH:
+            raise SettingError(
+                f"{setting.name.upper()} must be more than 0 and less than {TOO_MUCH}, not {value:g}"
+            )
     if not 0 <= settings.port <= 65535:
         raise SettingError(f"PORT must be between 0 and 65535, not {settings.port}")
     if settings.log_level.upper() not in LOG_LEVELS:
@@ -106,5 +113,10 @@ def _check(settings: Settings) -> None:
 
 
 def _check_url(name: str, url: str) -> None:
-    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fine = False
+    if url and not fine:
         raise SettingError(f"{name} must be an address like https://coffee.example, not {url!r}")

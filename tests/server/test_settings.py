@@ -61,8 +61,18 @@ def test_a_wrong_number_is_named(name: str, value: str):
 
 @pytest.mark.parametrize("name", [name for name in NUMBERS if name != "PORT"])
 def test_no_time_is_nothing(name: str):
-    with pytest.raises(SettingError, match=f"^{name} must be more than 0"):
+    with pytest.raises(SettingError, match=f"^{name} must be more than 0 and less than 10000000, not 0$"):
         read_settings({name: "0"}, {})
+
+
+def test_a_time_too_long_says_how_long_it_may_be():
+    with pytest.raises(SettingError, match=r"^MAKE_LIFE_S must be .* less than 10000000, not 1e\+09$"):
+        read_settings({"MAKE_LIFE_S": "1e9"}, {})
+
+
+def test_part_of_a_minute_is_no_whole_number():
+    with pytest.raises(SettingError, match=r"^ORDER_EXPIRATION_MINUTES must be a whole number, not '1\.5'$"):
+        read_settings({"ORDER_EXPIRATION_MINUTES": "1.5"}, {})
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,8 @@ def test_no_time_is_nothing(name: str):
         ("BASE_URL", "pay.example"),
         ("BASE_URL", "ftp://pay.example"),
         ("BASE_URL", "https://"),
+        ("BASE_URL", "http://["),
+        ("BASE_URL", "http://pay.example:99999"),
         ("YOOKASSA_API_URL", "api"),
     ],
 )
