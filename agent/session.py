@@ -6,6 +6,7 @@ One task hears, one writes, one pings, one sends the outbox; the first to find t
 import asyncio
 import random
 import re
+import secrets
 from typing import NoReturn, Protocol
 
 import structlog
@@ -202,19 +203,27 @@ class Session:
             open_makes = ()
         journal = self._journal
         machine = self._desk.machine_report
+        nonce = secrets.token_hex(8)
         await self._send(
             wire.Hello(
-                wire.PROTOCOL, version, boot_id, journal.journal_id, journal.journal_high, machine, open_makes
+                wire.PROTOCOL,
+                version,
+                boot_id,
+                journal.journal_id,
+                journal.journal_high,
+                machine,
+                open_makes,
+                nonce,
             )
         )
         try:
             async with asyncio.timeout(WELCOME_LIMIT_S):
-                self._welcome = await self._await_welcome()
+                self._welcome = await self._await_welcome(nonce)
         except TimeoutError:
             raise LinkLost(f"no welcome in {WELCOME_LIMIT_S:.0f} s") from None
         log.info("server welcomes this agent", epoch=self._welcome.epoch)
 
-    async def _await_welcome(self) -> Welcome:
+    async def _await_welcome(self, nonce: str) -> Welcome:
         while True:
             text = await self._hear(WELCOME_LIMIT_S)
             try:
@@ -222,9 +231,12 @@ class Session:
             except wire.WireError as error:
                 self._fault(str(error))
                 continue
-            if isinstance(message, Welcome):
+            if not isinstance(message, Welcome):
+                self._heed(message)
+            elif message.nonce in (nonce, ""):  # a server from before the nonce says none
                 return message
-            self._heed(message)
+            else:
+                self._fault("this welcome answers another hello")
 
     async def _hear(self, limit_s: float) -> str:
         try:

@@ -134,6 +134,8 @@ class Hello(Message, frozen=True, tag="hello"):
     journal_high: int
     machine: MachineReport
     open_makes: tuple[OpenMake, ...] = ()
+    nonce: str = ""
+    """Made anew for each connection; the welcome that answers this hello repeats it."""
 
 
 class Report(Message, frozen=True, tag="report"):
@@ -176,6 +178,8 @@ class Welcome(Message, frozen=True, tag="welcome"):
     server_time_ms: int
     heartbeat_s: float = HEARTBEAT_S
     acked_seq: int = 0
+    nonce: str = ""
+    """The hello's. Another one means that the welcome, with its epoch, is of another session."""
 
 
 class Make(Message, frozen=True, tag="make"):

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 HELLO_WITHIN_S = 10.0
 QUEUE_LIMIT = 128
 """Messages waiting for a slow socket; one more and it is closed: the agent comes back and is asked."""
+NONCE_LIMIT = 64
 LARGEST_SEQ = 2**63 - 1
 """The largest number that a database holds."""
 FAULTS_LIMIT = 20
@@ -141,7 +142,12 @@ class Agents:
             older.closed.set()
         SESSIONS.set(len(self._connections))
         connection.post(
-            wire.Welcome(epoch=agent.epoch, server_time_ms=self._now_ms(), acked_seq=agent.acked_seq)
+            wire.Welcome(
+                epoch=agent.epoch,
+                server_time_ms=self._now_ms(),
+                acked_seq=agent.acked_seq,
+                nonce=hello.nonce[:NONCE_LIMIT],
+            )
         )
         log.info(
             "agent connected",

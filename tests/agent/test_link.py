@@ -84,7 +84,8 @@ async def test_the_first_word_is_hello_and_tells_what_is_open(world: World):
     async with world.connected() as server:
         pass
     journal = world.journal
-    assert server.heard[0] == Hello(
+    (hello,) = server.all_heard(Hello)
+    assert hello == Hello(
         wire.PROTOCOL,
         "0.1.0",
         world.link.boot_id,
@@ -92,7 +93,9 @@ async def test_the_first_word_is_hello_and_tells_what_is_open(world: World):
         1,
         world.desk.machine_report,
         (OpenMake("c1", wire.MakeState.RECEIVED),),
+        hello.nonce,
     )
+    assert server.heard[0] == hello
 
 
 def test_each_start_has_its_own_boot_id(world: World):
@@ -257,6 +260,21 @@ async def test_a_command_before_the_welcome_is_dropped(world: World):
         server.send(wire.Welcome(1, 0))
         await until(lambda: world.link.connected)
         server.send(Query(1, "c1"))
+        await until(lambda: world.desk.taken)
+    assert [message.command_id for message in world.desk.taken] == ["c1"]
+
+
+@in_virtual_time
+async def test_a_welcome_to_another_hello_does_not_begin_the_session(world: World):
+    world.server.welcomes = False
+    async with world.connected(welcomed=False) as server:
+        await until(lambda: server.heard)
+        server.send(wire.Welcome(7, 0, nonce="of another session"))
+        server.send(Make(7, "astray", "o1", "espresso", "small", 60_000, 0))
+        await asyncio.sleep(1)
+        assert not world.link.connected
+        server.send(wire.Welcome(8, 0, nonce=server.all_heard(wire.Hello)[0].nonce))
+        server.send(Query(8, "c1"))
         await until(lambda: world.desk.taken)
     assert [message.command_id for message in world.desk.taken] == ["c1"]
 
