@@ -4,15 +4,20 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 """
 
 import argparse
+import errno
 import sys
-from dataclasses import fields
+from dataclasses import Field, fields
+from typing import Any
 
+import structlog
 from aiohttp import web
 
 from server import commands, demo, load
 from server.errors import DemitasseError, SettingError
 from server.logs import set_up_logs
 from server.settings import Settings, environment, read_settings
+
+log = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,11 +57,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting. The usage stays short: a slip of the hand shall not print them all."""
+    command.usage = command.format_usage().removeprefix("usage: ").strip() + " [SETTINGS]"
     group = command.add_argument_group("settings", "win over the environment, where they have the same names")
     for setting in fields(Settings):
         flag = "--" + setting.name.replace("_", "-")
-        meaning = f"{setting.metadata['meaning']} (default: {setting.default!r})".replace("%", "%%")
+        meaning = f"{setting.metadata['meaning']}{_default(setting)}".replace("%", "%%")
         group.add_argument(flag, dest=setting.name, metavar="VALUE", help=meaning)
+
+
+def _default(setting: "Field[Any]") -> str:
+    """Return what a help says of the default, as it would be typed."""
+    if setting.default == "":
+        return ""
+    typed = f"{setting.default:g}" if isinstance(setting.default, float | bool) else setting.default
+    return f" (default: {typed})"
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -67,13 +82,27 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
     try:
         web.run_app(
-            app(), host=settings.host, port=settings.port, print=None, access_log=None, shutdown_timeout=5.0
+            app(),
+            host=settings.host,
+            port=settings.port,
+            print=lambda _: log.info("server listens", url=settings.public_url, sandbox=settings.sandbox),
+            access_log=None,
+            shutdown_timeout=5.0,
         )
     except OSError as error:
-        raise SettingError(
-            f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-        ) from error
+        raise SettingError(_not_listening(settings, error)) from error
     return 0
+
+
+def _not_listening(settings: Settings, error: OSError) -> str:
+    """Return which setting is wrong when the server cannot listen, and why."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"PORT: {settings.port} is taken by another program: stop it, or choose another port"
+        case errno.EACCES:
+            return f"PORT: {settings.port} may not be opened by this user: choose one above 1023"
+        case _:
+            return f"HOST: cannot listen on {settings.host!r}: {error.strerror}"
 
 
 if __name__ == "__main__":
