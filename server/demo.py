@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import aiohttp
@@ -62,17 +62,19 @@ def add_command(
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Run the demo until it is stopped, or once. Returns the exit code."""
-    return asyncio.run(_demo(settings, once=options.once))
+    names = [setting.name for setting in fields(Settings)]
+    flags = {name.upper(): value for name in names if (value := getattr(options, name)) is not None}
+    return asyncio.run(_demo(settings, flags, once=options.once))
 
 
-async def _demo(settings: Settings, once: bool) -> int:
+async def _demo(settings: Settings, flags: Mapping[str, str], once: bool) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP: its terminal was closed
         loop.add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demitasse-demo-")))
-        showing = asyncio.create_task(_show(Demo(folder, _free_port(settings), stack), once))
+        showing = asyncio.create_task(_show(Demo(folder, _free_port(settings), flags, stack), once))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({showing, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not showing.done():
@@ -93,15 +95,17 @@ async def _show(demo: "Demo", once: bool) -> int:
 
 
 class Demo:
-    """The processes of the demo, each ended when the stack is."""
+    """The processes of the demo, each ended when the stack is. They get its flags as their environment."""
 
-    def __init__(self, folder: Path, port: int, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, port: int, flags: Mapping[str, str], stack: AsyncExitStack) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._folder = folder
         self._stack = stack
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         around = {name: value for name, value in environment().items() if not name.startswith("AGENT_")}
-        self._environment = around | {
+        self._environment = {
+            **around,
+            **flags,
             "DATABASE_URL": f"sqlite:///{folder}/demo.db",
             "HOST": "127.0.0.1",
             "PORT": str(port),

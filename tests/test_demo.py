@@ -46,6 +46,10 @@ class Demo:
         """Wait until it has started this process of its own."""
         self._wait(lambda: any(self.folder.glob(f"*/{process}.log")))
 
+    def log(self, process: str) -> str:
+        """What a process of its own has logged so far."""
+        return next(self.folder.glob(f"*/{process}.log")).read_text(encoding="utf-8")
+
     def ends(self, *signals: signal.Signals) -> int:
         """Send it the signals; return its exit code."""
         for number in signals:
@@ -107,12 +111,13 @@ async def status_of(url: str) -> int:
 
 async def test_the_demo_says_where_to_look_and_ends_cleanly(start: Start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        demo = start("--port", str(taken.getsockname()[1]))
+        demo = start("--port", str(taken.getsockname()[1]), "--log-level", "ERROR")
         demo.prints("Ctrl+C ends everything")
         addresses = re.findall(r"http://\S+", demo.printed)
         assert len(addresses) == 3 and not any(f":{taken.getsockname()[1]}/" in url for url in addresses)
         assert [await status_of(url) for url in addresses] == [200, 200, 200]
         assert len(running_with(demo.folder)) == 6
+        assert demo.log("server") == ""
     assert demo.ends(signal.SIGINT) == 0
     demo.leaves_nothing()
 
