@@ -1,10 +1,10 @@
 """The server's command line: what is typed wrong, where it cannot listen, and that it says where it does."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,8 @@ LIMIT_S = 60.0
 
 
 @pytest.fixture(autouse=True)
-def settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A database of the test's own; what `main` sets up writes to a standard error that is closed after it."""
+def settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database of the test's own; what `main` sets up logs to a standard error that is closed."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
     yield
     structlog.reset_defaults()
@@ -39,11 +39,9 @@ def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]):
     assert told == f"PORT: {port} is taken by another program: stop it, or choose another port"
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_an_address_that_is_not_ours_is_named(host: str, capsys: pytest.CaptureFixture[str]):
-    assert refused(capsys, "serve", "--host", host, "--port", "0").startswith(
-        f"HOST: cannot listen on '{host}'"
-    )
+def test_an_address_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[str]):
+    told = refused(capsys, "serve", "--host", "192.0.2.1", "--port", "0")
+    assert told.startswith("HOST: cannot listen on '192.0.2.1'")
 
 
 def test_wrong_usage_is_two_and_short(capsys: pytest.CaptureFixture[str]):
@@ -72,7 +70,7 @@ def test_help_shows_defaults_as_they_are_typed(capsys: pytest.CaptureFixture[str
 def test_a_server_says_where_it_listens_and_ends_cleanly():
     port = free_port()
     command = [sys.executable, "-m", "server", "serve", "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as server:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
             said = server.stderr.readline()
