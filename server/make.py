@@ -1,7 +1,7 @@
 """The life of one make command as the server knows it. Pure.
 
-A command's final truths are `done`, `failed`, `rejected` and `expired`. `unknown` and `overdue` are open:
-late evidence or a person settles them.
+A command's final truths are `done`, `failed`, `rejected` and `expired`; only a proved drink overrules the
+others. `unknown` and `overdue` are open: late evidence or a person settles them.
 """
 
 from dataclasses import dataclass
@@ -54,10 +54,13 @@ TRANSITIONS: dict[State, dict[DeviceState, State]] = {
     _S.UNKNOWN: {_D.DONE: _S.DONE, _D.FAILED: _S.FAILED},
     _S.DONE: {},
     _S.FAILED: {_D.DONE: _S.DONE},
-    _S.REJECTED: {},
-    _S.EXPIRED: {},
+    _S.REJECTED: {_D.DONE: _S.DONE},
+    _S.EXPIRED: {_D.DONE: _S.DONE},
 }
-"""State → what the device says → next state. What is not here changes nothing (and is kept as an event)."""
+"""State → what the device says → next state. What is not here changes nothing (and is kept as an event).
+
+A proved drink counts after every other word: a person's, a second board's, or that of a journal rolled back.
+"""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ CHANGES = {
     "overdue": "done failed unknown rejected expired not_seen",
     "unknown": "done failed",
     "failed": "done",
+    "rejected": "done",
+    "expired": "done",
 }
 """State → what a device can still change it by. In any other state nothing does."""
 
@@ -53,9 +55,14 @@ def test_every_state_has_a_row():
     assert set(TRANSITIONS) == set(State)
 
 
-@pytest.mark.parametrize("state", sorted(FINAL - {State.FAILED}))
-def test_a_final_truth_stays(state: State):
-    assert all(advance(state, report(said)) is None for said in MakeState)
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_final_truth_stays_whatever_is_said_but_a_proved_drink(state: State):
+    assert all(advance(state, report(said)) is None for said in MakeState if said is not MakeState.DONE)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED, State.DONE}))
+def test_a_proved_drink_counts_after_every_other_word(state: State):
+    assert advance(state, report(MakeState.DONE), same_journal=False) == Step(State.DONE, Event.MADE)
 
 
 def test_what_may_have_begun_is_never_declared_lost():

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent import wire
-from agent.wire import Code, Make, MakeState, Query
+from agent.wire import Actuated, Code, Make, MakeState, Query
 from tests.fakes.agent import ScriptedAgent
 from tests.fakes.shop import Shop
 
@@ -137,6 +137,19 @@ async def test_a_command_never_seen_after_its_life_is_refunded(shop: Shop):
     await agent.answer(query, MakeState.NOT_SEEN)
     assert (await shop.refunded())["failure"]["code"] == Code.AGENT_OFFLINE
     assert agent.all_heard(wire.Make) == []
+
+
+async def test_a_drink_of_a_command_that_was_called_never_seen_is_a_loss(shop: Shop):
+    _, command = await command_for(shop)
+    await shop.restart()
+    shop.later(61)
+    agent, query = await asked_again(shop, command)
+    await agent.answer(query, MakeState.NOT_SEEN)
+    await shop.refunded()
+    agent = await shop.agent()
+    await agent.report(command, MakeState.DONE, actuated=Actuated.YES, evidence="counter_delta")
+    assert await shop.open_cases() == ["delivered_and_refunded"]
+    assert (await shop.state())["refund_status"] == "succeeded"
 
 
 async def test_a_command_never_seen_by_the_agent_that_comes_back_late_is_refunded(shop: Shop):
