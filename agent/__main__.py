@@ -26,12 +26,15 @@ log = structlog.get_logger()
 SIMULATORS = {"jura": jura_simulator}
 """Driver → the module that offers `add_options(parser)` and `async simulate(options) -> int`."""
 
+_LOG_LEVELS = {"doctor": "ERROR"}
+"""Command → what it logs from, unless LOG_LEVEL says. The doctor's findings already tell the rest."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (by default the process's); return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        set_up_logging(settings.log_level())
+        set_up_logging(settings.log_level(default=_LOG_LEVELS.get(options.command, "INFO")))
         return asyncio.run(_command(options))
     except SettingsError as error:
         return _refuse(2, error)

@@ -204,6 +204,10 @@ async def server(settings: Settings) -> AsyncIterator[Finding]:
     """Check that the server is reached and takes the token, and compare the clocks. It is not greeted."""
     try:
         status, date = await _upgrade(settings)
+    except aiohttp.ClientSSLError as error:
+        advice = "check the server's certificate and the clock here; a server without TLS is `ws://…`"
+        yield Finding(False, f"server: {settings.server}: {error}", advice)
+        return
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = str(error) or f"no answer in {SERVER_LIMIT_S:.0f} s"
         yield Finding(False, f"server: {settings.server}: {why}", "check the network and `server`")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ DEFAULT_CONFIG = Path("agent.toml")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
-Size = Literal["small", "medium", "large"]
+SIZES = ("small", "medium", "large")
 Products = Mapping[str, Mapping[str, str]]
 """drink_no → size → what the machine calls it."""
 
@@ -33,7 +33,7 @@ class MachineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: str = ""
     profile: str = "auto"
     make_limit_s: Annotated[float, msgspec.Meta(gt=0, le=140)] | None = None
-    products: dict[str, dict[Size, str]] = {}
+    products: dict[str, dict[str, str]] = {}
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,23 +67,20 @@ def read(config: Path | None, environment: Mapping[str, str] | None = None) -> S
     file = _read_file(config)
     token = environment.get("AGENT_TOKEN") or _token(file)
     return Settings(
-        server=_server(environment.get("AGENT_SERVER") or file.server),
+        server=_server(environment.get("AGENT_SERVER") or file.server, config or DEFAULT_CONFIG),
         token=_checked_token(token),
         journal=Path(environment.get("AGENT_JOURNAL") or file.journal or "agent.db"),
         driver=_present("machine.driver", "AGENT_DRIVER", environment, file.machine.driver),
         port=_present("machine.port", "AGENT_PORT", environment, file.machine.port),
         profile=file.machine.profile,
-        products={
-            drink_no: {str(size): code for size, code in sizes.items()}
-            for drink_no, sizes in file.machine.products.items()
-        },
+        products=_products(file.machine.products),
         make_limit_s=file.machine.make_limit_s,
     )
 
 
-def log_level(environment: Mapping[str, str] | None = None) -> str:
-    """Return LOG_LEVEL, INFO unless set. Raises SettingsError."""
-    level = (os.environ if environment is None else environment).get("LOG_LEVEL", "INFO").upper()
+def log_level(environment: Mapping[str, str] | None = None, default: str = "INFO") -> str:
+    """Return LOG_LEVEL, the default unless set. Raises SettingsError."""
+    level = (os.environ if environment is None else environment).get("LOG_LEVEL", default).upper()
     if level not in LOG_LEVELS:
         raise SettingsError(f"LOG_LEVEL: {level!r} is none of {', '.join(LOG_LEVELS)}")
     return level
@@ -112,8 +109,10 @@ def _token(file: _File) -> str:
         return file.token
     try:
         return Path(file.token_file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"token_file: {file.token_file} cannot be read: {_one_line(error)}") from None
+    except OSError as error:
+        raise SettingsError(f"token_file: {file.token_file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"token_file: {file.token_file} cannot be read: it is not text") from None
 
 
 def _checked_token(token: str) -> str:
@@ -124,9 +123,10 @@ def _checked_token(token: str) -> str:
     return token
 
 
-def _server(url: str) -> str:
+def _server(url: str, config: Path) -> str:
     if not url:
-        raise SettingsError("server: missing; set server or AGENT_SERVER to the address of the server")
+        file = f"in {config}" if config.exists() else f"in {config}, which is not there,"
+        raise SettingsError(f"server: missing; set it {file} or by AGENT_SERVER")
     try:
         parts = urlsplit(url)
         fine = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
@@ -135,6 +135,15 @@ def _server(url: str) -> str:
     if not fine:
         raise SettingsError(f"server: {url!r} is not an address like wss://coffee.example/v1/agent")
     return url
+
+
+def _products(products: Products) -> Products:
+    for drink_no, sizes in products.items():
+        for size in sizes:
+            if size not in SIZES:
+                where = f"machine.products.{drink_no}.{size}"
+                raise SettingsError(f"{where}: there is no such size; sizes are {', '.join(SIZES)}")
+    return products
 
 
 def _present(name: str, variable: str, environment: Mapping[str, str], in_file: str) -> str:

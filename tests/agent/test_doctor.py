@@ -97,6 +97,12 @@ async def test_a_server_that_is_away_is_named(settings: Settings, unused_tcp_por
     assert told[0].startswith(f"bad  server: {address}: ")
 
 
+async def test_a_server_without_tls_is_told_from_one_that_is_away(settings: Settings, server: HttpServer):
+    told = await lines(doctor.server(replace(settings, server=server.url.replace("ws:", "wss:"))))
+    assert len(told) == 1
+    assert told[0].startswith("bad  server: wss://") and told[0].endswith("a server without TLS is `ws://…`")
+
+
 @pytest.mark.parametrize(
     ("date", "fine"),
     [

@@ -135,8 +135,9 @@ async def test_a_killed_agent_makes_no_second_drink(server: HttpServer, config: 
 
 
 async def test_the_doctor_finds_everything_fine(server: HttpServer, config: Path, machine: Path):
-    code, out, _ = await finish(await start("doctor", "--config", str(config)))
+    code, out, told = await finish(await start("doctor", "--config", str(config)))
     assert (code, "bad" in out, drinks(machine), server.heard) == (0, False, 0, [])
+    assert not told
 
 
 async def test_the_doctor_finds_no_machine(config: Path):

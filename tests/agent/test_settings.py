@@ -117,10 +117,18 @@ def test_the_token_is_not_shown(config: Path):
         ('driver = "jura"', "", "machine.driver: missing"),
         ('port = "/dev/ttyUSB0"', "", "machine.port: missing"),
         ('"/dev/ttyUSB0"', "7", "$.machine.port"),
-        ("small =", "tiny =", "tiny"),
+        (
+            "small =",
+            "tiny =",
+            "machine.products.espresso.tiny: there is no such size; sizes are small, medium",
+        ),
         ("[machine]", "[machine", "agent.toml"),
         ('token = "s3cret-t0ken"', 'token = "s3cret-t0ken"\ntoken_file = "x"', "token: give either"),
-        ('token = "s3cret-t0ken"', 'token_file = "/nowhere/token"', "token_file: /nowhere/token"),
+        (
+            'token = "s3cret-t0ken"',
+            'token_file = "/nowhere/token"',
+            "token_file: /nowhere/token cannot be read: No such",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(config: Path, old: str, new: str, named: str):
@@ -142,12 +150,18 @@ def test_a_file_in_another_encoding_is_named(config: Path):
 
 def test_without_anything_the_first_missing_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert "server: missing" in refused(None, AGENT_TOKEN="s3cret")
+    told = refused(None, AGENT_TOKEN="s3cret")
+    assert told == "server: missing; set it in agent.toml, which is not there, or by AGENT_SERVER"
 
 
 @pytest.mark.parametrize("level", ["debug", "INFO", "Error"])
 def test_the_log_level_is_read(level: str):
     assert settings.log_level({"LOG_LEVEL": level}) == level.upper()
+
+
+def test_a_command_may_log_less_unless_it_is_told_to():
+    assert settings.log_level({}, default="ERROR") == "ERROR"
+    assert settings.log_level({"LOG_LEVEL": "DEBUG"}, default="ERROR") == "DEBUG"
 
 
 def test_a_wrong_log_level_is_named():
