@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp import web
 
 from server.sandbox import bank, demands
-from server.sandbox.demands import Refused
-from server.sandbox.faults import Fault, Faults, Harm
+from server.sandbox.checks import Refused
+from server.sandbox.faults import ALWAYS_DONE, Fault, Faults, Harm
 from server.sandbox.store import Answer
 from server.sandbox.teller import Teller, new_object_id
 
@@ -27,7 +27,7 @@ SECRET_KEY = "sandbox"
 CALLS_KEPT = 1000
 
 _AUTHORIZATION = aiohttp.encode_basic_auth(ACCOUNT_ID, SECRET_KEY).encode()
-_KNOWN_PATH = re.compile(r"(payments|refunds)(/[^/]+)?|payments/[^/]+/(capture|cancel)")
+_KNOWN_PATH = re.compile(r"(payments|refunds|receipts)(/[^/]+)?|payments/[^/]+/(capture|cancel)")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Ask = Callable[[str, str, dict[str, Any]], Awaitable[Answer]]
@@ -42,11 +42,12 @@ class Call(NamedTuple):
 
 
 class Api:
-    """The routes of the API over a `Teller`."""
+    """The routes of the API over a `Teller`; `do_due` delivers what is to be told at once."""
 
-    def __init__(self, teller: Teller, faults: Faults) -> None:
+    def __init__(self, teller: Teller, faults: Faults, do_due: Callable[[], Awaitable[None]]) -> None:
         self._teller = teller
         self._faults = faults
+        self._do_due = do_due
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         """The latest requests, in order."""
 
@@ -61,6 +62,9 @@ class Api:
             ("POST", "/refunds", self._create_refund),
             ("GET", "/refunds", self._list_refunds),
             ("GET", "/refunds/{id}", self._fetch_refund),
+            ("POST", "/receipts", self._create_receipt),
+            ("GET", "/receipts", self._list_receipts),
+            ("GET", "/receipts/{id}", self._fetch_receipt),
             ("*", "/{rest:.*}", self._refuse_path),
         ]
         return [web.route(method, PREFIX + path, self._guarded(handler)) for method, path, handler in table]
@@ -79,10 +83,13 @@ class Api:
         return guarded
 
     async def _create_payment(self, request: web.Request) -> web.StreamResponse:
-        return await self._create(request, self._teller.create_payment)
+        return await self._post(request, self._teller.create_payment, self._faults.creates)
 
     async def _create_refund(self, request: web.Request) -> web.StreamResponse:
-        return await self._create(request, self._teller.create_refund)
+        return await self._post(request, self._teller.create_refund, self._faults.creates)
+
+    async def _create_receipt(self, request: web.Request) -> web.StreamResponse:
+        return await self._post(request, self._teller.create_receipt, self._faults.creates)
 
     async def _capture(self, request: web.Request) -> web.StreamResponse:
         payment_id = request.match_info["id"]
@@ -90,7 +97,7 @@ class Api:
         async def capture(key: str, request_hash: str, body: dict[str, Any]) -> Answer:
             return await self._teller.capture(payment_id, key, request_hash, body)
 
-        return await _post(request, capture)
+        return await self._post(request, capture, self._faults.captures)
 
     async def _cancel(self, request: web.Request) -> web.StreamResponse:
         payment_id = request.match_info["id"]
@@ -98,7 +105,7 @@ class Api:
         async def cancel(key: str, request_hash: str, body: dict[str, Any]) -> Answer:
             return await self._teller.cancel(payment_id, key, request_hash)
 
-        return await _post(request, cancel)
+        return await self._post(request, cancel, self._faults.captures)
 
     async def _fetch_payment(self, request: web.Request) -> web.StreamResponse:
         found = await self._teller.payment(request.match_info["id"])
@@ -106,6 +113,9 @@ class Api:
 
     async def _fetch_refund(self, request: web.Request) -> web.StreamResponse:
         return await self._shown(request, await self._teller.refund(request.match_info["id"]))
+
+    async def _fetch_receipt(self, request: web.Request) -> web.StreamResponse:
+        return await self._shown(request, await self._teller.receipt(request.match_info["id"]))
 
     async def _list_payments(self, request: web.Request) -> web.StreamResponse:
         demand = demands.list_demand("payments", request.query)
@@ -115,18 +125,22 @@ class Api:
         demand = demands.list_demand("refunds", request.query)
         return await self._shown(request, await self._teller.list_refunds(demand))
 
+    async def _list_receipts(self, request: web.Request) -> web.StreamResponse:
+        demand = demands.list_demand("receipts", request.query)
+        return await self._shown(request, await self._teller.list_receipts(demand))
+
     async def _refuse_path(self, request: web.Request) -> web.StreamResponse:
         if _KNOWN_PATH.fullmatch(request.match_info["rest"]):
             raise Refused(405, "invalid_request", f"{request.method} is not for this path")
         raise Refused(404, "not_found", "No such path")
 
-    async def _create(self, request: web.Request, ask: Ask) -> web.StreamResponse:
-        fault = self._faults.creates.popleft() if self._faults.creates else None
+    async def _post(self, request: web.Request, ask: Ask, faults: deque[Fault]) -> web.StreamResponse:
+        fault = faults.popleft() if faults else None
         if fault is None:
-            return await _post(request, ask)
-        if not fault.after_effect and fault.harm not in (Harm.SLOW, Harm.TRUNCATED):
+            return await _answer(request, ask)
+        if not fault.after_effect and fault.harm not in ALWAYS_DONE:
             return await self._spoiled(request, fault)
-        return await self._spoiled(request, fault, await _post(request, ask))
+        return await self._spoiled(request, fault, await _answer(request, ask))
 
     async def _shown(self, request: web.Request, found: bank.Object | None) -> web.StreamResponse:
         if found is None:
@@ -144,8 +158,12 @@ class Api:
             case Harm.SLOW:
                 await asyncio.sleep(self._faults.slow_s)
             case Harm.ABORT:
-                if request.transport is not None:
-                    request.transport.abort()
+                _cut(request)
+            case Harm.SILENT:
+                await asyncio.sleep(self._faults.slow_s)
+                _cut(request)
+            case Harm.OVERTAKEN if response is not None:
+                await self._overtake(response)
             case Harm.TRUNCATED if response is not None:
                 return web.Response(
                     text=(response.text or "")[: len(response.text or "") // 2],
@@ -158,13 +176,26 @@ class Api:
                 raise Refused(500, "internal_server_error", "Something went wrong")
             case Harm.TOO_MANY:
                 raise Refused(429, "too_many_requests", "Too many requests")
+            case Harm.TOO_MANY_BARE:
+                return web.Response(status=429)
+            case Harm.FORBIDDEN:
+                raise Refused(403, "forbidden", "The key is right, but may not do this")
+            case Harm.GONE:
+                raise Refused(410, "gone", "It was here, and was removed for good")
             case Harm.PROCESSING:
                 waiting = {"type": "processing", "description": "Still working", "retry_after": 1800}
                 return web.json_response(waiting, status=202)
         return response or web.Response()
 
+    async def _overtake(self, response: web.Response) -> None:
+        """Let the customer pay what the response has opened, and the shop hear of it before the answer."""
+        made = json.loads(response.text or "{}")
+        if made.get("confirmation"):
+            await self._teller.pay(made["id"])
+        await self._do_due()
 
-async def _post(request: web.Request, ask: Ask) -> web.Response:
+
+async def _answer(request: web.Request, ask: Ask) -> web.Response:
     key = demands.check_key(request.headers.get("Idempotence-Key"))
     body = await _json_object(request)
     text = json.dumps([request.method, request.path, body], sort_keys=True)
@@ -185,6 +216,11 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refused(400, "invalid_request", "The body is not a JSON object")
     return body
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _check_account(request: web.Request) -> None:

@@ -33,7 +33,7 @@ class Sandbox:
     """A bank without money at `base_url`, which is the server's own address; it may be set later.
 
     Put `routes()` into the application, and keep `running()` open while it serves. Refunds stay pending for
-    `refund_delay_ms`; 0 ends them at once.
+    `refund_delay_ms`, 0 ending them at once; receipts are registered after `receipt_delay_ms`.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Sandbox:
         base_url: str,
         shop_name: str = "Demitasse",
         refund_delay_ms: int = 2000,
+        receipt_delay_ms: int = 3000,
         now_ms: Callable[[], int] = utc_now_ms,
         faults: Faults | None = None,
     ) -> None:
@@ -51,8 +52,9 @@ class Sandbox:
         self._db = db
         self._now_ms = now_ms
         self._woken = asyncio.Event()
-        self.teller = Teller(db, self._page_url, now_ms, refund_delay_ms, self.faults, self.wake)
-        self.api = Api(self.teller, self.faults)
+        delays = store.Delays(refund_delay_ms, receipt_delay_ms)
+        self.teller = Teller(db, self._page_url, now_ms, delays, self.faults, self.wake)
+        self.api = Api(self.teller, self.faults, self.do_due)
         self._page = page.Page(self.teller, shop_name)
         self._courier = Courier(db, session, self._notification_url, now_ms, self.faults)
 
@@ -71,7 +73,7 @@ class Sandbox:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Deliver notifications and let time pass for payments and refunds, until the end of the block."""
+        """Deliver notifications and let time pass at the bank, until the end of the block."""
         await self._db.write(store.forget_old_keys, self._now_ms())
         async with asyncio.TaskGroup() as group:
             work = group.create_task(self._work(), name="sandbox")

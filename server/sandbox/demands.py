@@ -1,53 +1,33 @@
-"""What a shop may ask of the sandbox bank: requests checked as YooKassa checks them, and refusals. Pure."""
+"""What a shop may ask of the sandbox bank: requests checked as YooKassa checks them. Pure."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from dataclasses import dataclass, field
 
-from server.payments.notation import instant_ms, minor_units
+from server.payments.notation import instant_ms
+from server.sandbox import checks, receipts
+from server.sandbox.checks import CURRENCY, Json, refuse
+from server.sandbox.receipts import Content
 
-AMOUNT = re.compile(r"[0-9]{1,8}\.[0-9]{2}")
-CURRENCY = "RUB"
-CARD_LEAST_MINOR = 100
-CARD_MOST_MINOR = 350_000_00
-"""What a card may pay at once: 1 to 350 000 roubles."""
+CARD = "bank_card"
+SBP = "sbp"
+MOST_MINOR = {CARD: 350_000_00, SBP: 700_000_00}
+"""What each way may pay at once, in kopecks; at least a rouble."""
+LEAST_MINOR = 100
 
 KEY = re.compile(r"[0-9a-zA-Z+\-_.]{1,64}")
+OBJECT_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 DESCRIPTION_LIMIT = 128
 REFUND_DESCRIPTION_LIMIT = 250
 ADDRESS_LIMIT = 2048
-METADATA_LIMIT = 16
-METADATA_KEY_LIMIT = 32
-METADATA_VALUE_LIMIT = 512
 PAGE_DEFAULT = 10
 PAGE_LIMIT = 100
 
 _STATUSES = {
     "payments": {"pending", "waiting_for_capture", "succeeded", "canceled"},
     "refunds": {"pending", "succeeded", "canceled"},
+    "receipts": {"pending", "succeeded", "canceled"},
 }
-
-
-class Refused(Exception):
-    """The bank's refusal: HTTP status and the body of using-api/response-handling/response-format."""
-
-    def __init__(self, status: int, code: str, description: str, parameter: str = "") -> None:
-        super().__init__(f"{status} {code}: {description}")
-        self.status = status
-        self.code = code
-        self.description = description
-        self.parameter = parameter
-
-    def body(self, error_id: str) -> dict[str, Any]:
-        """Return the error object; `error_id` is what a shop would quote to the bank's support."""
-        told = {"type": "error", "id": error_id, "code": self.code, "description": self.description}
-        return told | ({"parameter": self.parameter} if self.parameter else {})
-
-
-def refused_parameter(parameter: str, description: str) -> Refused:
-    """Return the refusal of a request whose `parameter` is wrong."""
-    return Refused(400, "invalid_request", description, parameter)
 
 
 @dataclass(frozen=True)
@@ -55,11 +35,28 @@ class PaymentDemand:
     """A checked `POST /payments`."""
 
     amount_minor: int
-    currency: str
     capture: bool
+    methods: tuple[str, ...]
+    """The ways to pay that the customer may choose from."""
+    method: str
+    """The way that the shop has chosen; "": it leaves it to the customer."""
+    confirmation: str
+    """`redirect` or `qr`."""
     return_url: str
-    description: str
-    metadata: Mapping[str, str]
+    """"": the customer stays at the bank's."""
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    receipt: Content | None = None
+    currency: str = CURRENCY
+
+
+@dataclass(frozen=True)
+class CaptureDemand:
+    """A checked `POST /payments/{id}/capture`."""
+
+    amount_minor: int | None = None
+    """None: all that is held."""
+    receipt: Content | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,20 @@ class RefundDemand:
 
     payment_id: str
     amount_minor: int
-    currency: str
-    description: str
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    receipt: Content | None = None
+    currency: str = CURRENCY
+
+
+@dataclass(frozen=True)
+class ReceiptDemand:
+    """A checked `POST /receipts`: for a payment, or for a refund; the other id is ""."""
+
+    kind: str
+    payment_id: str
+    refund_id: str
+    content: Content
 
 
 @dataclass(frozen=True)
@@ -80,55 +89,89 @@ class ListDemand:
     before_ms: int
     status: str
     payment_id: str
+    refund_id: str
     limit: int
     after: tuple[int, str] | None
     """The creation time and id of the last object of the page before."""
 
 
-def payment_demand(body: Mapping[str, Any]) -> PaymentDemand:
+def payment_demand(body: Json) -> PaymentDemand:
     """Return the payment that is asked for. Raises Refused, naming the parameter."""
-    amount_minor, currency = _amount(body)
-    if not CARD_LEAST_MINOR <= amount_minor <= CARD_MOST_MINOR:
-        raise refused_parameter("amount.value", "A card pays from 1.00 to 350000.00")
-    capture = body.get("capture", False)
-    if not isinstance(capture, bool):
-        _refuse("capture", "Not a boolean")
-    method = _object(body, "payment_method_data", {"type": "bank_card"})
-    if method.get("type") != "bank_card":
-        _refuse("payment_method_data.type", "This shop takes cards only")
+    amount_minor = checks.money(body)
+    capture = checks.flag(body, "capture", default=False)
+    method = _method(body)
+    if method == SBP and not capture:
+        refuse("capture", "SBP cannot hold money: capture must be true")
+    candidates = (method,) if method else (CARD, SBP) if capture else (CARD,)
+    methods = tuple(each for each in candidates if LEAST_MINOR <= amount_minor <= MOST_MINOR[each])
+    if not methods:
+        refuse("amount.value", "Less or more than can be paid so")
+    confirmation, return_url = _confirmation(body, method)
     return PaymentDemand(
         amount_minor=amount_minor,
-        currency=currency,
         capture=capture,
-        return_url=_return_url(body),
-        description=_text(body, "description", DESCRIPTION_LIMIT),
-        metadata=_metadata(body),
+        methods=methods,
+        method=method,
+        confirmation=confirmation,
+        return_url=return_url,
+        description=checks.text(body, "description", DESCRIPTION_LIMIT),
+        metadata=checks.metadata(body),
+        receipt=receipts.content_of(body, amount_minor),
     )
 
 
-def refund_demand(body: Mapping[str, Any]) -> RefundDemand:
+def capture_demand(body: Json) -> CaptureDemand:
+    """Return how much of the hold to take. Raises Refused."""
+    if "amount" in body:
+        amount_minor = checks.money(body)
+        return CaptureDemand(amount_minor, receipts.content_of(body, amount_minor))
+    receipt = receipts.content(checks.part(body, "receipt")) if "receipt" in body else None
+    return CaptureDemand(None, receipt)
+
+
+def refund_demand(body: Json) -> RefundDemand:
     """Return the refund that is asked for. Raises Refused, naming the parameter."""
-    payment_id = body.get("payment_id")
-    if not isinstance(payment_id, str) or not payment_id:
-        _refuse("payment_id", "Missing, or not a string")
-    amount_minor, currency = _amount(body)
-    description = _text(body, "description", REFUND_DESCRIPTION_LIMIT)
-    return RefundDemand(payment_id, amount_minor, currency, description)
+    payment_id, amount_minor = checks.identifier(body, "payment_id"), checks.money(body)
+    return RefundDemand(
+        payment_id=payment_id,
+        amount_minor=amount_minor,
+        description=checks.text(body, "description", REFUND_DESCRIPTION_LIMIT),
+        metadata=checks.metadata(body),
+        receipt=receipts.content_of(body, amount_minor),
+    )
 
 
-def capture_demand(body: Mapping[str, Any]) -> int | None:
-    """Return how many kopecks of the hold to take; None: all of it. Raises Refused."""
-    return _amount(body)[0] if "amount" in body else None
+def receipt_demand(body: Json) -> ReceiptDemand:
+    """Return the receipt that is asked for after its payment or refund. Raises Refused."""
+    kind = body.get("type")
+    if kind not in ("payment", "refund"):
+        refuse("type", "Neither payment nor refund")
+    if body.get("send") is not True:
+        refuse("send", "Must be true")
+    of_refund = kind == "refund" and "refund_id" in body
+    settled = receipts.settlements(body)
+    content = receipts.content(body, inside="")
+    if receipts.total_minor(content) != sum(checks.money(each) for each in settled):
+        refuse("settlements", "The sum of the settlements is not that of the items")
+    return ReceiptDemand(
+        kind=kind,
+        payment_id="" if of_refund else checks.identifier(body, "payment_id"),
+        refund_id=checks.identifier(body, "refund_id") if of_refund else "",
+        content={**content, "settlements": settled},
+    )
 
 
 def list_demand(kind: str, query: Mapping[str, str]) -> ListDemand:
-    """Return what a list of `payments` or `refunds` shall hold. Raises Refused, naming the parameter."""
+    """Return what a list of `payments`, `refunds` or `receipts` shall hold. Raises Refused."""
     status = query.get("status", "")
     if status and status not in _STATUSES[kind]:
-        _refuse("status", "No such status")
+        refuse("status", "No such status")
     limit = query.get("limit", str(PAGE_DEFAULT))
     if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= PAGE_LIMIT:
-        _refuse("limit", f"Not a number from 1 to {PAGE_LIMIT}")
+        refuse("limit", f"Not a number from 1 to {PAGE_LIMIT}")
+    refund_id = query.get("refund_id", "")
+    if refund_id and ("payment_id" in query or not OBJECT_ID.fullmatch(refund_id)):
+        refuse("refund_id", "Not an id, or payment_id is given as well")
     since = max(_instant(query, "created_at.gte", 0), _instant(query, "created_at.gt", -1) + 1)
     before = min(_instant(query, "created_at.lt", 2**62), _instant(query, "created_at.lte", 2**62 - 1) + 1)
     return ListDemand(
@@ -136,6 +179,7 @@ def list_demand(kind: str, query: Mapping[str, str]) -> ListDemand:
         before_ms=before,
         status=status,
         payment_id=query.get("payment_id", ""),
+        refund_id=refund_id,
         limit=int(limit),
         after=_cursor(query.get("cursor", "")),
     )
@@ -149,60 +193,39 @@ def cursor_after(created_at: int, object_id: str) -> str:
 def check_key(key: str | None) -> str:
     """Return a valid Idempotence-Key. Raises Refused."""
     if not key:
-        _refuse("Idempotence-Key", "Idempotence key is missing")
+        refuse("Idempotence-Key", "Idempotence key is missing")
     if not KEY.fullmatch(key):
-        _refuse("Idempotence-Key", "Idempotence key is too long or has wrong characters")
+        refuse("Idempotence-Key", "Idempotence key is too long or has wrong characters")
     return key
 
 
-def _amount(body: Mapping[str, Any]) -> tuple[int, str]:
-    amount = body.get("amount")
-    if not isinstance(amount, dict):
-        _refuse("amount", "Missing, or not an object")
-    value, currency = amount.get("value"), amount.get("currency")
-    if not isinstance(value, str) or not AMOUNT.fullmatch(value) or minor_units(value) == 0:
-        _refuse("amount.value", "Invalid amount value")
-    if currency != CURRENCY:
-        _refuse("amount.currency", "Invalid currency")
-    return minor_units(value), CURRENCY
+def _method(body: Json) -> str:
+    if "payment_method_data" not in body:
+        return ""
+    method = checks.part(body, "payment_method_data").get("type")
+    if method not in (CARD, SBP):
+        refuse("payment_method_data.type", "This shop takes cards and SBP only")
+    return str(method)
 
 
-def _return_url(body: Mapping[str, Any]) -> str:
-    confirmation = _object(body, "confirmation", {})
-    if confirmation.get("type") != "redirect":
-        _refuse("confirmation.type", "This shop confirms by redirect only")
+def _confirmation(body: Json, method: str) -> tuple[str, str]:
+    """Return the kind of confirmation and where the customer goes afterwards; only SBP may leave that out."""
+    confirmation = checks.part(body, "confirmation", {})
+    kind = confirmation.get("type")
+    if kind not in ("redirect", "qr"):
+        refuse("confirmation.type", "This shop confirms by redirect or by QR code only")
+    if kind == "qr" and method != SBP:
+        refuse("confirmation.type", "A QR code is for SBP only")
+    if confirmation.get("locale", "ru_RU") not in ("ru_RU", "en_US"):
+        refuse("confirmation.locale", "Neither ru_RU nor en_US")
+    if kind == "qr" and "return_url" not in confirmation:
+        return kind, ""
     return_url = confirmation.get("return_url")
     if not isinstance(return_url, str) or not re.fullmatch(r"https?://[!-~]+", return_url):
-        _refuse("confirmation.return_url", "Not an address")
+        refuse("confirmation.return_url", "Not an address")
     if len(return_url) > ADDRESS_LIMIT:
-        _refuse("confirmation.return_url", f"Longer than {ADDRESS_LIMIT}")
-    return return_url
-
-
-def _metadata(body: Mapping[str, Any]) -> Mapping[str, str]:
-    metadata = _object(body, "metadata", {})
-    if len(metadata) > METADATA_LIMIT:
-        _refuse("metadata", f"More than {METADATA_LIMIT} keys")
-    for key, value in metadata.items():
-        if len(key) > METADATA_KEY_LIMIT:
-            _refuse("metadata", f"A key longer than {METADATA_KEY_LIMIT}")
-        if not isinstance(value, str) or len(value) > METADATA_VALUE_LIMIT:
-            _refuse(f"metadata.{key}", f"Not a string of at most {METADATA_VALUE_LIMIT}")
-    return metadata
-
-
-def _object(body: Mapping[str, Any], name: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
-    value = body.get(name, default)
-    if not isinstance(value, dict):
-        _refuse(name, "Not an object")
-    return value
-
-
-def _text(body: Mapping[str, Any], name: str, limit: int) -> str:
-    value = body.get(name, "")
-    if not isinstance(value, str) or len(value) > limit:
-        _refuse(name, f"Not a string of at most {limit}")
-    return value
+        refuse("confirmation.return_url", f"Longer than {ADDRESS_LIMIT}")
+    return kind, return_url
 
 
 def _instant(query: Mapping[str, str], name: str, default: int) -> int:
@@ -211,7 +234,7 @@ def _instant(query: Mapping[str, str], name: str, default: int) -> int:
     try:
         return instant_ms(query[name])
     except ValueError:
-        _refuse(name, "Not an ISO 8601 instant with a zone")
+        refuse(name, "Not an ISO 8601 instant with a zone")
 
 
 def _cursor(text: str) -> tuple[int, str] | None:
@@ -219,9 +242,5 @@ def _cursor(text: str) -> tuple[int, str] | None:
         return None
     found = re.fullmatch(r"([0-9]{1,15})_([0-9A-Za-z-]{1,64})", text)
     if not found:
-        _refuse("cursor", "Not a cursor of this list")
+        refuse("cursor", "Not a cursor of this list")
     return int(found[1]), found[2]
-
-
-def _refuse(parameter: str, description: str) -> NoReturn:
-    raise refused_parameter(parameter, description)

@@ -4,13 +4,14 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp_jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from server.money import price_text
 from server.payments.notation import minor_units
-from server.sandbox.demands import Refused
+from server.sandbox import bank, words
+from server.sandbox.checks import Refused
 from server.sandbox.teller import Teller
-from server.texts import text
+from server.texts import choose_language, text
 
 PATH = "/sandbox/pay/"
 
@@ -34,19 +35,27 @@ class Page:
         payment = await self._teller.payment(request.match_info["payment_id"])
         if payment is None:
             return _readable(404, NO_SUCH_PAYMENT)
-        context = {"payment": _for_page(payment), "shop_name": self._shop_name}
+        context = {
+            "lang": choose_language(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")),
+            "payment": _for_page(payment),
+            "shop_name": self._shop_name,
+            "words": words,
+        }
         return aiohttp_jinja2.render_template(TEMPLATE, request, context)
 
     async def _finish(self, request: web.Request) -> web.Response:
         payment = await self._teller.payment(request.match_info["payment_id"])
         if payment is None:
             return _readable(404, NO_SUCH_PAYMENT)
-        result = await _chosen_result(request)
-        if result not in ("succeeded", "canceled"):
+        result, method = await _chosen_result(request), request.query.get("method", "")
+        if result not in ("succeeded", "canceled") or (method and method not in bank.methods(payment)):
             return _readable(400, NO_SUCH_RESULT)
         with suppress(Refused):  # pressed twice, or too late: the payment has ended, as its page tells
-            await (self._teller.pay if result == "succeeded" else self._teller.decline)(payment["id"])
-        raise web.HTTPSeeOther(payment["private"]["return_url"])
+            if result == "succeeded":
+                await self._teller.pay(payment["id"], method)
+            else:
+                await self._teller.decline(payment["id"])
+        raise web.HTTPSeeOther(payment["private"]["return_url"] or request.path)
 
 
 async def _chosen_result(request: web.Request) -> str:
@@ -56,15 +65,21 @@ async def _chosen_result(request: web.Request) -> str:
         return ""
 
 
-def _for_page(payment: Any) -> dict[str, str]:
+def _for_page(payment: Any) -> dict[str, Any]:
+    """Return what the page shows: `methods` are open to the customer, `method` is chosen or was used."""
+    open_methods = bank.methods(payment)
+    used = payment.get("payment_method", {}).get("type", "")
     return {
         "id": payment["id"],
         "amount_text": price_text(minor_units(payment["amount"]["value"])),
         "description": payment.get("description", ""),
         "status": payment["status"],
         "return_url": payment["private"]["return_url"],
+        "methods": open_methods,
+        "method": used or (open_methods[0] if len(open_methods) == 1 else ""),
+        "is_hold": not payment["private"]["capture"],
     }
 
 
-def _readable(status: int, words: str) -> web.Response:
-    return web.Response(status=status, text=words)
+def _readable(status: int, told: str) -> web.Response:
+    return web.Response(status=status, text=told)

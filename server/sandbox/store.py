@@ -1,21 +1,15 @@
 """The sandbox bank's books: each change is one transaction, with the notification that follows from it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from server.db import Row, Statement, Transaction
 from server.payments.notation import instant_ms
-from server.sandbox import bank
-from server.sandbox.demands import (
-    ListDemand,
-    PaymentDemand,
-    RefundDemand,
-    Refused,
-    cursor_after,
-    refused_parameter,
-)
+from server.sandbox import bank, receipt_books
+from server.sandbox.checks import Refused, refused_parameter
+from server.sandbox.demands import PaymentDemand, ReceiptDemand, RefundDemand
 from server.sandbox.outbox import notify
 
 KEY_LIFE_MS = 24 * 60 * 60 * 1000
@@ -29,6 +23,15 @@ class Answer(NamedTuple):
     body: bank.Object
 
 
+class Delays(NamedTuple):
+    """How long the bank takes, in milliseconds."""
+
+    refund_ms: int
+    """From a refund to its end; 0: it ends at once."""
+    receipt_ms: int
+    """From a receipt to its registration."""
+
+
 @dataclass(frozen=True)
 class Post:
     """A request that has an idempotence key."""
@@ -38,6 +41,7 @@ class Post:
     new_id: str
     """For what it makes, or for the error."""
     now_ms: int
+    delays: Delays
     replays_are_old: bool = False
     """A repeat shows the object as it was at the first answer, and not as it is now."""
 
@@ -74,9 +78,15 @@ def _repeated(post: Post, row: Row) -> Transaction[Answer]:
         return Answer(refused.status, refused.body(post.new_id))
     body = json.loads(row["answer"])
     if row["http_status"] == 200 and not post.replays_are_old:
-        find = refund if "payment_id" in body else shown_payment
-        body = (yield from find(body["id"])) or body
+        body = (yield from _as_it_is_now(body["id"])) or body
     return Answer(row["http_status"], body)
+
+
+def _as_it_is_now(object_id: str) -> Transaction[bank.Object | None]:
+    for find in (shown_payment, refund, receipt_books.receipt):
+        if (found := (yield from find(object_id))) is not None:
+            return found
+    return None
 
 
 # Payments. ------------------------------------------------------------------------------------------
@@ -108,14 +118,22 @@ def shown_payment(payment_id: str) -> Transaction[bank.Object | None]:
 Change = Callable[[bank.Object], tuple[bank.Object, bank.Event]]
 
 
-def change_payment(payment_id: str, change: Change, now_ms: int) -> Transaction[bank.Object]:
-    """Change a payment and write the notification of it. Raises Refused when the rules forbid it."""
+def change_payment(
+    payment_id: str, change: Change, now_ms: int, receipt_delay_ms: int
+) -> Transaction[bank.Object]:
+    """Change a payment, write the notification of it, and send its receipt once the money is taken.
+
+    Raises Refused when the rules forbid the change.
+    """
     before = yield from payment(payment_id)
     if before is None:
         raise Refused(404, "not_found", "Payment doesn't exist or access denied")
     after, event = change(before)
     yield from _save_payment(after)
     yield from notify(event, now_ms)
+    content = bank.receipt_content(after)
+    if after["status"] == "succeeded" and content is not None:
+        yield from receipt_books.send("payment", payment_id, "", content, now_ms, now_ms + receipt_delay_ms)
     return bank.shown(after)
 
 
@@ -130,27 +148,25 @@ def _save_payment(after: bank.Object) -> Transaction[None]:
 # Refunds. -------------------------------------------------------------------------------------------
 
 
-def create_refund(
-    post: Post, demand: RefundDemand, settles_after_ms: int, canceled_because: str
-) -> Transaction[bank.Object]:
-    """Open a refund; with a delay of 0 it ends at once."""
+def create_refund(post: Post, demand: RefundDemand, canceled_because: str) -> Transaction[bank.Object]:
+    """Open a refund and send its receipt; `canceled_because` is for one that ends at once."""
     paid = yield from payment(demand.payment_id)
     rows = yield Statement("SELECT body FROM sandbox_refunds WHERE payment_id = $1", (demand.payment_id,))
     others = [json.loads(row["body"]) for row in rows]
     made = bank.new_refund(demand, paid, others, post.new_id, post.now_ms)
+    settles_at = post.now_ms + post.delays.refund_ms
     yield Statement(
         "INSERT INTO sandbox_refunds (refund_id, payment_id, status, body, created_at, settles_at)"
         " VALUES ($1, $2, $3, $4, $5, $6)",
-        (
-            post.new_id,
-            demand.payment_id,
-            made["status"],
-            json.dumps(made),
-            post.now_ms,
-            post.now_ms + settles_after_ms,
-        ),
+        (post.new_id, demand.payment_id, made["status"], json.dumps(made), post.now_ms, settles_at),
     )
-    if settles_after_ms == 0:
+    content = bank.refund_receipt(demand, paid) if paid is not None else None
+    if content is not None:
+        registers_at = post.now_ms + post.delays.receipt_ms
+        yield from receipt_books.send(
+            "refund", demand.payment_id, post.new_id, content, post.now_ms, registers_at
+        )
+    if post.delays.refund_ms == 0:
         yield from settle_refund(post.new_id, canceled_because, post.now_ms)
         return (yield from refund(post.new_id)) or made
     return made
@@ -169,58 +185,52 @@ def settle_refund(refund_id: str, canceled_because: str, now_ms: int) -> Transac
     if before is None or paid is None or before["status"] != "pending":
         return
     after, returned, event = bank.settled(before, paid, canceled_because)
-    yield Statement(
-        "UPDATE sandbox_refunds SET body = $1, status = $2, settles_at = NULL WHERE refund_id = $3",
-        (json.dumps(after), after["status"], refund_id),
-    )
+    yield from _save_refund(after)
+    yield Statement("UPDATE sandbox_refunds SET settles_at = NULL WHERE refund_id = $1", (refund_id,))
     yield from _save_payment(returned)
     if event is not None:
         yield from notify(event, now_ms)
 
 
-# Lists. ---------------------------------------------------------------------------------------------
+def _save_refund(after: bank.Object) -> Transaction[None]:
+    yield Statement(
+        "UPDATE sandbox_refunds SET body = $1, status = $2 WHERE refund_id = $3",
+        (json.dumps(after), after["status"], after["id"]),
+    )
 
 
-def list_payments(demand: ListDemand) -> Transaction[bank.Object]:
-    """Return a page of payments, the newest first."""
-    rows = yield from _page("sandbox_payments", "payment_id", demand)
-    return _listed(rows, demand.limit, [bank.shown(json.loads(row["body"])) for row in rows])
+# Receipts. ------------------------------------------------------------------------------------------
 
 
-def list_refunds(demand: ListDemand) -> Transaction[bank.Object]:
-    """Return a page of refunds, the newest first."""
-    rows = yield from _page("sandbox_refunds", "refund_id", demand)
-    return _listed(rows, demand.limit, [json.loads(row["body"]) for row in rows])
-
-
-def _page(table: str, identifier: str, demand: ListDemand) -> Transaction[Sequence[Row]]:
-    after_at, after_id = demand.after or (demand.before_ms, "")
+def create_receipt(post: Post, demand: ReceiptDemand) -> Transaction[bank.Object]:
+    """Send a receipt that comes after its payment or refund, which is not changed by it."""
+    returned = (yield from refund(demand.refund_id)) if demand.refund_id else None
+    payment_id = returned["payment_id"] if returned is not None else demand.payment_id
+    paid = yield from payment(payment_id)
+    bank.check_receipt(demand, paid, returned)
+    yield from receipt_books.check_room(payment_id, demand.refund_id)
+    registers_at = post.now_ms + post.delays.receipt_ms
     return (
-        yield Statement(
-            f"SELECT {identifier} AS id, created_at, body FROM {table}"
-            " WHERE created_at >= $1 AND created_at < $2 AND ($3 = '' OR status = $3)"
-            " AND ($4 = '' OR payment_id = $4)"
-            f" AND (created_at < $5 OR created_at = $5 AND {identifier} < $6)"
-            f" ORDER BY created_at DESC, {identifier} DESC LIMIT $7",
-            (
-                demand.since_ms,
-                demand.before_ms,
-                demand.status,
-                demand.payment_id,
-                after_at,
-                after_id,
-                demand.limit + 1,
-            ),
+        yield from receipt_books.send(
+            demand.kind, payment_id, demand.refund_id, demand.content, post.now_ms, registers_at, post.new_id
         )
     )
 
 
-def _listed(rows: Sequence[Row], limit: int, objects: list[bank.Object]) -> bank.Object:
-    page: dict[str, Any] = {"type": "list", "items": objects[:limit]}
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        page["next_cursor"] = cursor_after(last["created_at"], last["id"])
-    return page
+def end_receipt(receipt_id: str, registered: bool, now_ms: int) -> Transaction[None]:
+    """Register a pending receipt, or let it fail, and tell so on the payment or refund that it came with."""
+    ended = yield from receipt_books.end(receipt_id, registered, now_ms)
+    if ended is None or receipt_books.came_later(ended):
+        return
+    told = {"receipt_registration": ended["status"]}
+    if "refund_id" in ended:
+        returned = yield from refund(ended["refund_id"])
+        if returned is not None:
+            yield from _save_refund({**returned, **told})
+    else:
+        paid = yield from payment(ended["payment_id"])
+        if paid is not None:
+            yield from _save_payment({**paid, **told})
 
 
 # What happens by itself. ----------------------------------------------------------------------------
@@ -231,15 +241,20 @@ class Due(NamedTuple):
 
     payments: list[str]
     refunds: list[str]
+    receipts: list[str]
 
 
 def due(now_ms: int) -> Transaction[Due]:
-    """Return the payments that have expired and the refunds that settle."""
-    payments = yield Statement(
-        "SELECT payment_id AS id FROM sandbox_payments WHERE expires_at <= $1", (now_ms,)
-    )
-    refunds = yield Statement("SELECT refund_id AS id FROM sandbox_refunds WHERE settles_at <= $1", (now_ms,))
-    return Due([row["id"] for row in payments], [row["id"] for row in refunds])
+    """Return the payments that have expired, the refunds that settle, and the receipts to register."""
+    payments = yield from _ids("payment_id", "sandbox_payments", "expires_at", now_ms)
+    refunds = yield from _ids("refund_id", "sandbox_refunds", "settles_at", now_ms)
+    receipts = yield from _ids("receipt_id", "sandbox_receipts", "settles_at", now_ms)
+    return Due(payments, refunds, receipts)
+
+
+def _ids(identifier: str, table: str, due_at: str, now_ms: int) -> Transaction[list[str]]:
+    rows = yield Statement(f"SELECT {identifier} AS id FROM {table} WHERE {due_at} <= $1", (now_ms,))
+    return [row["id"] for row in rows]
 
 
 def next_due_at() -> Transaction[int | None]:
@@ -247,6 +262,7 @@ def next_due_at() -> Transaction[int | None]:
     rows = yield Statement(
         "SELECT MIN(at) AS at FROM (SELECT MIN(expires_at) AS at FROM sandbox_payments"
         " UNION ALL SELECT MIN(settles_at) FROM sandbox_refunds"
+        " UNION ALL SELECT MIN(settles_at) FROM sandbox_receipts"
         " UNION ALL SELECT MIN(next_try_at) FROM sandbox_notifications) AS waiting"
     )
     at: int | None = rows[0]["at"]
@@ -259,7 +275,7 @@ def expire_payment(payment_id: str, now_ms: int) -> Transaction[None]:
         "SELECT 1 FROM sandbox_payments WHERE payment_id = $1 AND expires_at <= $2", (payment_id, now_ms)
     )
     if rows:
-        yield from change_payment(payment_id, bank.expired, now_ms)
+        yield from change_payment(payment_id, bank.expired, now_ms, receipt_delay_ms=0)
 
 
 def forget_old_keys(now_ms: int) -> Transaction[None]:

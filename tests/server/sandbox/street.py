@@ -22,6 +22,7 @@ from server.sandbox.app import NOTIFICATION_PATH
 
 PAGE = "{{ shop_name }}|{{ payment.amount_text }}|{{ payment.status }}|{{ payment.return_url }}"
 WAIT_S = 5.0
+RECEIPT_DELAY_MS = 3000
 
 
 @dataclass
@@ -95,14 +96,15 @@ class Street:
         return await self.shop.create_refund(body, key)
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
-        """Return status and JSON of a bare call of the API; `key` is the Idempotence-Key."""
+        """Return status and body of a bare call of the API, JSON or text; `key` is the Idempotence-Key."""
         headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_ID, SECRET_KEY)}
         if key := options.pop("key", ""):
             headers["Idempotence-Key"] = key
         headers |= options.pop("headers", {})
         url = self.sandbox.api_url + path
         async with self.session.request(method, url, headers=headers, **options) as response:
-            return response.status, await response.json()
+            read = response.json if response.content_type == "application/json" else response.text
+            return response.status, await read()
 
 
 @asynccontextmanager
@@ -113,7 +115,9 @@ async def a_street(
     clock, webhook = clock or Clock(), Webhook()
     db = await open_database(f"sqlite:///{folder / 'bank.db'}")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        sandbox = Sandbox(db, session, "http://127.0.0.1", refund_delay_ms=refund_delay_ms, now_ms=clock)
+        sandbox = Sandbox(
+            db, session, "http://127.0.0.1", "Demitasse", refund_delay_ms, RECEIPT_DELAY_MS, clock
+        )
         server = TestServer(_application(sandbox, webhook))
         await server.start_server()
         sandbox.base_url = str(server.make_url(""))

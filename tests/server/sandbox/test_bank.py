@@ -9,29 +9,39 @@ from hypothesis import strategies as st
 
 from server.payments.notation import minor_units
 from server.sandbox import bank
-from server.sandbox.demands import PaymentDemand, RefundDemand, Refused
+from server.sandbox.checks import Refused
+from server.sandbox.demands import CARD, SBP, CaptureDemand, PaymentDemand, ReceiptDemand, RefundDemand
 
 NOW = 1_795_163_400_129
 PAGE = "https://bank.example/sandbox/pay/p1"
+BACK = "https://shop.example/o/1"
 
 
-def a_payment(capture: bool = True, amount_minor: int = 15000) -> bank.Object:
-    demand = PaymentDemand(amount_minor, "RUB", capture, "https://shop.example/o/1", "Капучино", {"a": "1"})
+RECEIPT = {
+    "items": [{"description": "Капучино", "quantity": 1, "amount": {"value": "150.00"}, "vat_code": 1}],
+    "internet": False,
+}
+HALF = {"items": [{**RECEIPT["items"][0], "amount": {"value": "75.00"}}]}
+
+
+def a_payment(capture: bool = True, amount_minor: int = 15000, **options: Any) -> bank.Object:
+    asked = {"methods": (CARD,), "method": "", "confirmation": "redirect", "return_url": BACK} | options
+    demand = PaymentDemand(amount_minor, capture, **asked, description="Капучино", metadata={"a": "1"})
     return bank.new_payment(demand, "p1", PAGE, NOW)
 
 
-def a_paid_payment(amount_minor: int = 15000) -> bank.Object:
-    return bank.paid(a_payment(amount_minor=amount_minor), NOW)[0]
+def a_paid_payment(**options: Any) -> bank.Object:
+    return bank.paid(a_payment(**options), NOW)[0]
 
 
-def a_held_payment() -> bank.Object:
-    return bank.paid(a_payment(capture=False), NOW)[0]
+def a_held_payment(**options: Any) -> bank.Object:
+    return bank.paid(a_payment(capture=False, **options), NOW)[0]
 
 
 def a_refund(
     amount_minor: int, payment: bank.Object | None, others: Sequence[bank.Object] = ()
 ) -> bank.Object:
-    demand = RefundDemand("p1", amount_minor, "RUB", "")
+    demand = RefundDemand("p1", amount_minor)
     return bank.new_refund(demand, payment, others, f"r{len(others)}", NOW)
 
 
@@ -39,7 +49,7 @@ CHANGES: dict[str, Callable[[bank.Object], tuple[bank.Object, bank.Event]]] = {
     "paid": lambda payment: bank.paid(payment, NOW),
     "declined": lambda payment: bank.declined(payment, "general_decline"),
     "expired": bank.expired,
-    "captured": lambda payment: bank.captured(payment, None, NOW),
+    "captured": lambda payment: bank.captured(payment, CaptureDemand(), NOW),
     "released": bank.released,
 }
 STATES: dict[str, Callable[[], bank.Object]] = {
@@ -103,14 +113,14 @@ def test_an_expired_payment_says_what_was_waited_for(state: str, reason: str):
 
 
 def test_a_part_of_a_hold_may_be_taken():
-    after, _ = bank.captured(a_held_payment(), 5000, NOW)
+    after, _ = bank.captured(a_held_payment(), CaptureDemand(5000), NOW)
     assert after["amount"]["value"] == "50.00"
 
 
 @pytest.mark.parametrize("amount_minor", [0, 15001])
 def test_no_more_than_the_hold_is_taken(amount_minor: int):
     with pytest.raises(Refused):
-        bank.captured(a_held_payment(), amount_minor, NOW)
+        bank.captured(a_held_payment(), CaptureDemand(amount_minor), NOW)
 
 
 @pytest.mark.parametrize("state", ["pending", "waiting_for_capture", "canceled"])
@@ -127,7 +137,7 @@ def test_a_refund_of_an_unknown_payment_names_the_parameter():
 
 def test_a_refund_in_another_currency_is_refused():
     with pytest.raises(Refused) as refused:
-        bank.new_refund(RefundDemand("p1", 100, "USD", ""), a_paid_payment(), [], "r1", NOW)
+        bank.new_refund(RefundDemand("p1", 100, currency="USD"), a_paid_payment(), [], "r1", NOW)
     assert refused.value.parameter == "amount.currency"
 
 
@@ -165,3 +175,118 @@ def test_whatever_is_asked_no_more_goes_back_than_came(asked: list[tuple[int, bo
     back = sum(minor_units(each["amount"]["value"]) for each in refunds if each["status"] == "succeeded")
     assert back <= 15000
     assert minor_units(payment.get("refunded_amount", {"value": "0"})["value"]) == back
+
+
+# SBP. -----------------------------------------------------------------------------------------------
+
+TO_CHOOSE = {"methods": (CARD, SBP)}
+BY_SBP = {"methods": (SBP,), "method": SBP, "confirmation": "qr", "return_url": ""}
+
+
+def test_a_payment_by_sbp_offers_a_link_for_a_qr_code():
+    payment = bank.shown(a_payment(**BY_SBP))
+    assert payment["confirmation"] == {"type": "qr", "confirmation_data": PAGE}
+    assert payment["payment_method"] == {"type": SBP, "id": "p1", "saved": False, "status": "inactive"}
+
+
+def test_a_payment_that_is_open_does_not_say_how_it_is_paid_until_it_is():
+    assert "payment_method" not in a_payment(**TO_CHOOSE)
+    methods = [bank.paid(a_payment(**TO_CHOOSE), NOW, way)[0]["payment_method"] for way in ("", CARD, SBP)]
+    assert [method["type"] for method in methods] == [CARD, CARD, SBP]
+
+
+def test_a_payment_by_sbp_tells_the_operation_and_the_bank_of_the_payer():
+    method = a_paid_payment(**BY_SBP)["payment_method"]
+    assert len(method["sbp_operation_id"]) == 32
+    assert method["payer_bank_details"] == {"bank_id": "100000000111", "bic": "044525225"}
+
+
+def test_a_payment_by_card_tells_its_authorization_and_one_by_sbp_has_none():
+    assert len(a_paid_payment()["authorization_details"]["rrn"]) == 12
+    assert "authorization_details" not in a_paid_payment(**BY_SBP)
+
+
+def test_a_way_that_is_not_open_is_refused():
+    with pytest.raises(Refused):
+        bank.paid(a_payment(), NOW, SBP)
+
+
+def test_a_payment_of_older_books_is_paid_by_card():
+    payment = {**a_payment(), "private": {"capture": True, "return_url": BACK}}
+    after, _ = bank.paid(payment, NOW)
+    assert (after["payment_method"]["type"], "receipt_registration" in after) == (CARD, False)
+
+
+@pytest.mark.parametrize(("options", "method"), [({}, None), (BY_SBP, SBP)])
+def test_a_refund_of_sbp_tells_how_it_went_back(options: dict[str, Any], method: str | None):
+    payment = a_paid_payment(**options)
+    refund, _, _ = bank.settled(a_refund(15000, payment), payment, "")
+    assert refund.get("refund_method", {}).get("type") == method
+
+
+# Receipts. ------------------------------------------------------------------------------------------
+
+
+def test_a_receipt_is_registered_once_the_money_is_taken():
+    assert "receipt_registration" not in a_held_payment(receipt=RECEIPT)
+    assert a_paid_payment(receipt=RECEIPT)["receipt_registration"] == "pending"
+    assert "receipt_registration" not in a_paid_payment()
+
+
+def test_a_part_of_a_hold_needs_a_receipt_of_its_own():
+    held = a_held_payment(receipt=RECEIPT)
+    with pytest.raises(Refused) as refused:
+        bank.captured(held, CaptureDemand(7500), NOW)
+    assert refused.value.parameter == "receipt.items"
+    after, _ = bank.captured(held, CaptureDemand(7500, HALF), NOW)
+    assert bank.receipt_content(after) == HALF
+
+
+def test_a_receipt_that_comes_with_the_capture_is_for_what_is_taken():
+    with pytest.raises(Refused):
+        bank.captured(a_held_payment(), CaptureDemand(None, HALF), NOW)
+
+
+def test_a_full_refund_repeats_the_receipt_and_a_partial_one_names_its_items():
+    payment = a_paid_payment(receipt=RECEIPT)
+    assert bank.refund_receipt(RefundDemand("p1", 15000), payment) == RECEIPT
+    assert bank.refund_receipt(RefundDemand("p1", 7500, receipt=HALF), payment) == HALF
+    with pytest.raises(Refused) as refused:
+        bank.refund_receipt(RefundDemand("p1", 7500), payment)
+    assert refused.value.parameter == "receipt"
+
+
+def test_a_refund_without_any_receipt_tells_of_none():
+    payment = a_paid_payment()
+    assert bank.refund_receipt(RefundDemand("p1", 7500), payment) is None
+    assert "receipt_registration" not in a_refund(7500, payment)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "fits"),
+    [
+        ("payment", "pending", False),
+        ("payment", "waiting_for_capture", True),
+        ("payment", "succeeded", True),
+        ("payment", "canceled", False),
+        ("refund", "waiting_for_capture", False),
+        ("refund", "canceled", True),
+    ],
+)
+def test_a_receipt_comes_later_only_for_money_that_has_moved(kind: str, state: str, fits: bool):
+    demand = ReceiptDemand(kind, "p1", "", RECEIPT)
+    if fits:
+        assert bank.check_receipt(demand, STATES[state](), None) is None
+        return
+    with pytest.raises(Refused):
+        bank.check_receipt(demand, STATES[state](), None)
+
+
+def test_a_receipt_of_a_refund_waits_for_its_end():
+    payment = a_paid_payment()
+    demand, refund = ReceiptDemand("refund", "", "r0", RECEIPT), a_refund(15000, payment)
+    for wrong in (None, refund):
+        with pytest.raises(Refused) as refused:
+            bank.check_receipt(demand, payment, wrong)
+        assert refused.value.parameter == "refund_id"
+    assert bank.check_receipt(demand, payment, bank.settled(refund, payment, "")[0]) is None

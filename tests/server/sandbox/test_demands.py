@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from server.sandbox import demands
-from server.sandbox.demands import Refused
+from server.sandbox.checks import Refused
+from server.sandbox.demands import CARD, SBP
 
 PAYMENT: dict[str, Any] = {
     "amount": {"value": "150.00", "currency": "RUB"},
@@ -14,6 +15,8 @@ PAYMENT: dict[str, Any] = {
     "description": "Капучино",
     "metadata": {"order_id": "1"},
 }
+BACK = "https://shop.example/o/1"
+OTHER_CONFIRMATIONS = ["embedded", "external", "mobile_application", "code_verification", None]
 REFUND = {"payment_id": "p1", "amount": {"value": "150.00", "currency": "RUB"}}
 
 
@@ -45,17 +48,29 @@ def test_without_a_word_about_capture_the_money_is_held():
         (amount("-1.00"), "amount.value"),
         (amount("0.00"), "amount.value"),
         (amount("0.99"), "amount.value"),
-        (amount("350000.01"), "amount.value"),
+        (amount("700000.01"), "amount.value"),
         (amount(150.0), "amount.value"),
         (amount("150.00", "USD"), "amount.currency"),
         ({"capture": "true"}, "capture"),
         ({"confirmation": "redirect"}, "confirmation"),
-        (confirmation("qr", "https://shop.example/"), "confirmation.type"),
+        *((confirmation(kind, "https://shop.example/"), "confirmation.type") for kind in OTHER_CONFIRMATIONS),
+        (
+            {"confirmation": {"type": "redirect", "return_url": BACK, "locale": "de_DE"}},
+            "confirmation.locale",
+        ),
         (confirmation("redirect", None), "confirmation.return_url"),
         (confirmation("redirect", "javascript:alert(1)"), "confirmation.return_url"),
         (confirmation("redirect", "https://shop.example/\r\nX: 1"), "confirmation.return_url"),
         (confirmation("redirect", "https://shop.example/" + "x" * 2048), "confirmation.return_url"),
-        ({"payment_method_data": {"type": "sbp"}}, "payment_method_data.type"),
+        ({"payment_method_data": {"type": "yoo_money"}}, "payment_method_data.type"),
+        ({"payment_method_data": {}}, "payment_method_data.type"),
+        ({"payment_method_data": "sbp"}, "payment_method_data"),
+        ({"payment_method_data": {"type": "bank_card"}} | amount("350000.01"), "amount.value"),
+        ({"payment_method_data": {"type": "sbp"}} | amount("700000.01"), "amount.value"),
+        ({"payment_method_data": {"type": "sbp"}} | amount("0.99"), "amount.value"),
+        ({"payment_method_data": {"type": "sbp"}, "capture": False}, "capture"),
+        ({"capture": False} | amount("350000.01"), "amount.value"),
+        ({"receipt": []}, "receipt"),
         ({"description": "x" * 129}, "description"),
         ({"description": 1}, "description"),
         ({"metadata": ["a"]}, "metadata"),
@@ -72,9 +87,39 @@ def test_a_wrong_payment_names_its_parameter(wrong: dict[str, Any], parameter: s
 
 
 @pytest.mark.parametrize(
+    ("options", "methods"),
+    [
+        ({}, (CARD, SBP)),
+        ({"capture": False}, (CARD,)),
+        (amount("350000.01"), (SBP,)),
+        ({"payment_method_data": {"type": "bank_card"}}, (CARD,)),
+        ({"payment_method_data": {"type": "sbp"}}, (SBP,)),
+    ],
+)
+def test_a_customer_may_choose_what_the_shop_leaves_open_and_can_be(options: dict[str, Any], methods: Any):
+    assert demands.payment_demand(PAYMENT | options).methods == methods
+
+
+@pytest.mark.parametrize("method", [CARD, None])
+def test_a_qr_code_is_for_sbp(method: str | None):
+    chosen = {"payment_method_data": {"type": method}} if method else {}
+    with pytest.raises(Refused) as refused:
+        demands.payment_demand(PAYMENT | confirmation("qr", BACK) | chosen)
+    assert refused.value.parameter == "confirmation.type"
+
+
+@pytest.mark.parametrize(("given", "return_url"), [({}, ""), ({"return_url": BACK}, BACK)])
+def test_a_qr_code_needs_no_way_back(given: dict[str, str], return_url: str):
+    sbp = {"payment_method_data": {"type": "sbp"}, "confirmation": {"type": "qr"} | given}
+    demand = demands.payment_demand(PAYMENT | sbp)
+    assert (demand.confirmation, demand.return_url) == ("qr", return_url)
+
+
+@pytest.mark.parametrize(
     ("wrong", "parameter"),
     [
         ({"payment_id": None}, "payment_id"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
         ({"amount": {}}, "amount.value"),
         ({"description": "x" * 251}, "description"),
     ],
@@ -88,6 +133,8 @@ def test_a_wrong_refund_names_its_parameter(wrong: dict[str, Any], parameter: st
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
+        ({"refund_id": "r1", "payment_id": "p1"}, "refund_id"),
+        ({"refund_id": "r%1"}, "refund_id"),
         ({"limit": "0"}, "limit"),
         ({"limit": "101"}, "limit"),
         ({"limit": "ten"}, "limit"),
