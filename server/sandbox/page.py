@@ -37,7 +37,7 @@ class Page:
             return _readable(404, NO_SUCH_PAYMENT)
         context = {
             "lang": choose_language(request.headers.get(hdrs.ACCEPT_LANGUAGE, "")),
-            "payment": _for_page(payment),
+            "payment": for_page(payment),
             "shop_name": self._shop_name,
             "words": words,
         }
@@ -58,14 +58,7 @@ class Page:
         raise web.HTTPSeeOther(payment["private"]["return_url"] or request.path)
 
 
-async def _chosen_result(request: web.Request) -> str:
-    try:
-        return str((await request.post()).get("result", ""))
-    except ValueError:
-        return ""
-
-
-def _for_page(payment: Any) -> dict[str, Any]:
+def for_page(payment: Any) -> dict[str, Any]:
     """Return what the page shows: `methods` are open to the customer, `method` is chosen or was used."""
     open_methods = bank.methods(payment)
     used = payment.get("payment_method", {}).get("type", "")
@@ -79,6 +72,13 @@ def _for_page(payment: Any) -> dict[str, Any]:
         "method": used or (open_methods[0] if len(open_methods) == 1 else ""),
         "is_hold": not payment["private"]["capture"],
     }
+
+
+async def _chosen_result(request: web.Request) -> str:
+    try:
+        return str((await request.post()).get("result", ""))
+    except ValueError:
+        return ""
 
 
 def _readable(status: int, told: str) -> web.Response:

@@ -45,12 +45,15 @@ class Webhook:
     statuses: deque[int] = field(default_factory=deque)
     """What it answers next; then 200."""
     received: list[dict[str, Any]] = field(default_factory=list)
+    peers: list[str | None] = field(default_factory=list)
+    """The address that each came from."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def receive(self, request: web.Request) -> web.Response:
         body = await request.json()
         async with self._changed:
             self.received.append(body)
+            self.peers.append(request.remote)
             self._changed.notify_all()
         return web.Response(status=self.statuses.popleft() if self.statuses else 200)
 

@@ -1,11 +1,18 @@
 """The payment page as a customer's browser uses it."""
 
+import json
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
+import jinja2
 import pytest
 
+from server import texts
+from server.app import TEMPLATES
 from server.money import price_text
-from server.sandbox.page import NO_SUCH_PAYMENT, NO_SUCH_RESULT
+from server.sandbox import words
+from server.sandbox.page import NO_SUCH_PAYMENT, NO_SUCH_RESULT, TEMPLATE, for_page
 from tests.server.sandbox.street import Street
 
 BACK = "https://shop.example/o/1"
@@ -71,3 +78,88 @@ async def test_an_unknown_payment_has_no_page(street, address):
 )
 def test_money_is_written_for_people(minor: int, text: str):
     assert price_text(minor) == text
+
+
+# Card, SBP, hold. -----------------------------------------------------------------------------------
+
+SBP = {"payment_method_data": {"type": "sbp"}}
+QR = SBP | {"confirmation": {"type": "qr"}}
+
+
+async def made(street: Street, **options: Any) -> Any:
+    """Return a payment that is made with these options of `POST /payments`."""
+    body = json.loads(street.body()) | options
+    status, payment = await street.call("POST", "/payments", key="k", json=body)
+    assert status == 200
+    return payment
+
+
+def address_of(payment: Any) -> str:
+    confirmation = payment["confirmation"]
+    return str(confirmation.get("confirmation_url") or confirmation["confirmation_data"])
+
+
+@pytest.mark.parametrize("method", ["bank_card", "sbp"])
+async def test_where_the_payment_leaves_it_open_the_customer_chooses(street, method):
+    payment = await made(street)
+    assert await press(street, f"{address_of(payment)}?method={method}", "succeeded") == (303, BACK)
+    _, after = await street.call("GET", f"/payments/{payment['id']}")
+    assert (after["status"], after["payment_method"]["type"]) == ("succeeded", method)
+
+
+@pytest.mark.parametrize("method", ["bank_card", "cash"])
+async def test_a_way_that_is_not_open_is_refused_in_plain_words(street, method):
+    address = address_of(await made(street, **SBP))
+    assert await press(street, f"{address}?method={method}", "succeeded") == (400, NO_SUCH_RESULT)
+    assert (await show(street, address))[1].split("|")[2] == "pending"
+
+
+async def test_a_customer_without_a_way_back_stays_at_the_bank(street):
+    address = address_of(await made(street, **QR))
+    assert await press(street, address, "succeeded") == (303, urlsplit(address).path)
+    assert (await show(street, address))[1].split("|")[2] == "succeeded"
+
+
+def buttons(page: str) -> list[str]:
+    """Return the address and the result of each button, in order."""
+    return re.findall(r'<button class="\w+" name="result" value="(\w+)(?:" formaction="([^"]*))?"', page)
+
+
+@pytest.mark.parametrize(
+    ("options", "pay_buttons", "told"),
+    [
+        ({}, [("succeeded", "?method=bank_card"), ("succeeded", "?method=sbp")], ["Как заплатить?"]),
+        ({"payment_method_data": {"type": "bank_card"}}, [("succeeded", "")], ["Банковская карта"]),
+        (SBP, [("succeeded", "")], ["СБП"]),
+        ({"capture": False}, [("succeeded", "")], [words.HOLD.ru, "Банковская карта"]),
+    ],
+)
+async def test_the_page_asks_only_what_is_open_and_says_what_becomes_of_the_money(
+    street, options, pay_buttons, told
+):
+    payment = await street.sandbox.teller.payment((await made(street, **options))["id"])
+    page = rendered(payment)
+    assert buttons(page) == [*pay_buttons, ("canceled", "")]
+    assert [words_told for words_told in told if words_told not in page] == []
+    assert (words.HOLD.ru in page) == (options == {"capture": False})
+    assert f'href="{BACK}"' in page
+
+
+async def test_a_page_without_a_way_back_offers_none(street):
+    payment = await street.sandbox.teller.payment((await made(street, **QR))["id"])
+    assert words.LEAVE.ru not in rendered(payment)
+
+
+async def test_the_page_speaks_english_to_those_who_ask(street):
+    payment = await street.sandbox.teller.payment((await made(street, capture=False))["id"])
+    page = rendered(payment, "en")
+    assert words.HOLD.en in page
+    assert not re.search("[а-яё]", page.replace(payment["description"], ""), re.IGNORECASE)
+
+
+def rendered(payment: Any, lang: str = "ru") -> str:
+    """Return the page as the server's own template shows it."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    environment.globals |= {"static": str, "text": texts.text}
+    context = {"payment": for_page(payment), "shop_name": "Demitasse", "words": words, "lang": lang}
+    return environment.get_template(TEMPLATE).render(context)
