@@ -23,6 +23,7 @@ PURE = [
     "server/make.py",
     "server/order.py",
     "server/texts.py",
+    "server/vault.py",
 ]
 IMPURE = {"asyncio", "logging", "os", "serial", "socket", "sqlite3", "threading", "time"}
 IMPURE |= {"aiohttp", "aiosqlite", "structlog"}
