@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import aiohttp_jinja2
 import jinja2
+import structlog
 from aiohttp import web
 
 from server import keys
@@ -23,7 +24,7 @@ from server.pages.refusals import answer_refusals
 from server.pages.security import add_headers
 from server.parts import Parts, Run, for_ever
 from server.payments import yookassa_api
-from server.payments.accounts import Accounts, is_live
+from server.payments.accounts import Accounts, is_live, open_credentials, seal_credentials
 from server.payments.yookassa import Yookassa
 from server.progress import Rules
 from server.sale import Sale
@@ -34,6 +35,9 @@ from server.store import devices
 from server.texts import text
 from server.till import Pace
 from server.users import Users
+from server.vault import Vault
+
+log = structlog.get_logger()
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 STATIC = Path(__file__).resolve().parent / "static"
@@ -60,12 +64,14 @@ async def _assemble(
     app: web.Application, settings: Settings, now_ms: Callable[[], int], opened: AsyncExitStack
 ) -> list[Run]:
     """Put every resource into the app; return what must run beside the handlers."""
+    vault = Vault(settings.credentials_key)
+    await _seal(settings.database_url, vault)
     db = await open_database(settings.database_url)
     opened.push_async_callback(db.close)
     session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
     await db.write(devices.forget_connections, now_ms())
-    sandbox = await _sandbox(settings, db, session, now_ms)
-    rules, accounts = _rules(settings), _accounts(settings, db, session, sandbox)
+    sandbox = await _sandbox(settings, db, session, vault, now_ms)
+    rules, accounts = _rules(settings), _accounts(settings, db, session, sandbox, vault)
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
     app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
     app[keys.NOW_MS] = now_ms
@@ -101,13 +107,34 @@ def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[],
 # --- the parts --------------------------------------------------------------------------------------
 
 
+async def _seal(database_url: str, vault: Vault) -> None:
+    """Seal credentials that stand in clear, and make sure that all can be opened. Raises SettingError.
+
+    On connections of its own: closing them moves SQLite's log into the file, so that no page in clear stays.
+    """
+    db = await open_database(database_url)
+    try:
+        sealed = await db.write(seal_credentials, vault)
+        kept = await db.read(devices.every_credentials)
+    finally:
+        await db.close()
+    if sealed:
+        log.info("credentials sealed", number=sealed)
+    if not vault.has_key and any(is_live(scenario, body) for _, scenario, body in kept):
+        log.warning("live credentials stand in clear in the database: set CREDENTIALS_KEY")
+
+
 async def _sandbox(
-    settings: Settings, db: Database, session: aiohttp.ClientSession, now_ms: Callable[[], int]
+    settings: Settings,
+    db: Database,
+    session: aiohttp.ClientSession,
+    vault: Vault,
+    now_ms: Callable[[], int],
 ) -> Sandbox | None:
     if not settings.sandbox:
         return None
-    for merchant_id, scenario, body in await db.read(devices.every_credentials):
-        if is_live(scenario, body):
+    for merchant_id, scenario, kept in await db.read(devices.every_credentials):
+        if is_live(scenario, open_credentials(vault, merchant_id, scenario, kept)):
             raise SettingError(
                 f"SANDBOX must be off: merchant {merchant_id} has live credentials for {scenario}"
             )
@@ -115,7 +142,11 @@ async def _sandbox(
 
 
 def _accounts(
-    settings: Settings, db: Database, session: aiohttp.ClientSession, sandbox: Sandbox | None
+    settings: Settings,
+    db: Database,
+    session: aiohttp.ClientSession,
+    sandbox: Sandbox | None,
+    vault: Vault,
 ) -> Accounts:
     timeout_s = settings.payment_api_timeout_s
     client = partial(Yookassa, session, read_timeout_s=timeout_s)
@@ -124,6 +155,7 @@ def _accounts(
         db,
         partial(client, base_url=settings.yookassa_api_url),
         partial(client, base_url=own) if sandbox is not None else None,
+        vault,
     )
 
 

@@ -6,6 +6,7 @@ The file is checked whole before anything is written; a wrong one changes nothin
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -17,8 +18,11 @@ from server.clock import utc_now_ms
 from server.db import Statement, Transaction, open_database
 from server.device_texts import is_picture_address
 from server.errors import SettingError
+from server.payments.accounts import is_live
 from server.settings import Settings
+from server.store import devices
 from server.store.rows import TEXT_FIELDS
+from server.vault import HOW_TO_MAKE_A_KEY, NO_KEY, NotOpened, Vault
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[0-9A-Za-z._:~-]+$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -79,6 +83,9 @@ class MerchantEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     valid_until: Any = None
     """A TOML date or date-time; both at once are more than msgspec's types can say."""
     credentials: dict[str, dict[str, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"MerchantEntry(id={self.id!r})"
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,14 +160,15 @@ def _prices(drink: DrinkEntry) -> dict[str, int]:
 Changes = list[dict[str, Any]]
 
 
-def load(file: File, now: int) -> Transaction[Changes]:
+def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
     """Write what differs from the database; return one object per thing that was created or updated.
 
-    Raises SettingError when a device names a merchant that is neither in the file nor in the database.
+    Raises SettingError when a device names a merchant that is neither in the file nor in the database, and
+    when credentials need a key that is not set.
     """
     changes: Changes = []
     for merchant in file.merchants:
-        yield from _load_merchant(merchant, now, changes)
+        yield from _load_merchant(merchant, vault, now, changes)
     for number, device in enumerate(file.devices):
         known = yield Statement("SELECT 1 AS one FROM merchants WHERE merchant_id = $1", (device.merchant,))
         if not known:
@@ -169,14 +177,39 @@ def load(file: File, now: int) -> Transaction[Changes]:
     return changes
 
 
-def _load_merchant(merchant: MerchantEntry, now: int, changes: Changes) -> Transaction[None]:
+def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Changes) -> Transaction[None]:
     wanted = {"name": merchant.name, "valid_until": _end_of(merchant.valid_until)}
     key = {"merchant_id": merchant.id}
     yield from _upsert("merchants", "merchant", key, wanted, now, changes)
     for scenario, fields in merchant.credentials.items():
         body = json.dumps(fields, sort_keys=True, ensure_ascii=False)
-        key = {"merchant_id": merchant.id, "scenario": scenario}
-        yield from _upsert("credentials", "credentials", key, {"body": body}, now, changes)
+        if not vault.has_key and is_live(scenario, body):
+            raise _needs_key(
+                f"live credentials of merchant {merchant.id} for {scenario} are kept only sealed"
+            )
+        kept = yield from devices.credentials(merchant.id, scenario)
+        if kept is None or not _keeps(vault, merchant.id, scenario, kept, body):
+            key = {"merchant_id": merchant.id, "scenario": scenario}
+            yield from _upsert("credentials", "credentials", key, {"body": vault.seal(body)}, now, changes)
+
+
+def _keeps(vault: Vault, merchant_id: str, scenario: str, kept: str, body: str) -> bool:
+    """Return whether the database has `body`, sealed as it is sealed now.
+
+    What is sealed with a lost key is replaced, but never by a text in clear: raises SettingError.
+    """
+    try:
+        return vault.open(kept) == body and vault.is_current(kept)
+    except NotOpened:
+        if vault.has_key:
+            return False
+        raise _needs_key(f"the credentials of merchant {merchant_id} for {scenario} are sealed") from None
+
+
+def _needs_key(why: str) -> SettingError:
+    return SettingError(
+        f"CREDENTIALS_KEY is not set, and {why}; set the server's key, or make one by: {HOW_TO_MAKE_A_KEY}"
+    )
 
 
 def _end_of(valid_until: date | datetime | None) -> int | None:
@@ -260,14 +293,25 @@ def add_command(
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Load a file and print a JSON object a line of what changed. Returns the exit code."""
     file = read_file(options.file)
-    for change in asyncio.run(_write(settings.database_url, file)):
+    vault = Vault(settings.credentials_key)
+    for change in asyncio.run(_write(settings.database_url, file, vault)):
         print(json.dumps(change, ensure_ascii=False))
+    if not vault.has_key:
+        _warn_of_what_stands_in_clear(file)
     return 0
 
 
-async def _write(url: str, file: File) -> Changes:
+def _warn_of_what_stands_in_clear(file: File) -> None:
+    """Without a key only test credentials were loaded; say on standard error that they are not sealed."""
+    for merchant in file.merchants:
+        for scenario in merchant.credentials:
+            whose = f"test credentials of merchant {merchant.id} for {scenario}"
+            print(f"CREDENTIALS_KEY is not set: {whose} are kept in clear", file=sys.stderr)
+
+
+async def _write(url: str, file: File, vault: Vault) -> Changes:
     db = await open_database(url)
     try:
-        return await db.write(load, file, utc_now_ms())
+        return await db.write(load, file, utc_now_ms(), vault)
     finally:
         await db.close()

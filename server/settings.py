@@ -6,18 +6,20 @@ A wrong setting is a SettingError that names it.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from server.errors import SettingError
+from server.vault import split_keys
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TOO_MUCH = 10_000_000
 """No time is as long: about four months in seconds."""
 
 
-def _setting(default: Any, meaning: str) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
+def _setting(default: Any, meaning: str, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning}, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,12 @@ class Settings:
     port: int = _setting(8080, "port to listen on")
     base_url: str = _setting("", "address customers reach the server at; empty: http://HOST:PORT")
     database_url: str = _setting("sqlite:///demitasse.db", "where the data is")
+    credentials_key: str = _setting(
+        "",
+        "seals merchants' credentials; several, separated by commas: the first seals, all open",
+        secret=True,
+    )
+    credentials_key_file: str = _setting("", "a file that holds `CREDENTIALS_KEY` instead", secret=True)
     sandbox: bool = _setting(False, "1: serve the sandbox bank; refused when a merchant has live credentials")
     log_level: str = _setting("INFO", "least level logged: DEBUG, INFO, WARNING, ERROR")
     order_expiration_minutes: int = _setting(15, "how long a new order may be paid")
@@ -78,7 +86,23 @@ def read_settings(environ: Mapping[str, str], flags: Mapping[str, str | None]) -
             text = environ.get(name)
         if text is not None and text.strip():
             values[setting.name] = _parse(name, text.strip(), type(setting.default))
+    if "credentials_key_file" in values:
+        if "credentials_key" in values:
+            raise SettingError("CREDENTIALS_KEY_FILE and CREDENTIALS_KEY are both set: set one of them")
+        values["credentials_key"] = _key_in(values["credentials_key_file"])
     return Settings(**values)
+
+
+def _key_in(path: str) -> str:
+    """Return what the file holds. Raises SettingError, without the path: it could be the key itself."""
+    try:
+        key = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingError(f"CREDENTIALS_KEY_FILE: cannot read the file: {why}") from None
+    if not key:
+        raise SettingError("CREDENTIALS_KEY_FILE: the file is empty")
+    return key
 
 
 def _parse(name: str, text: str, kind: type) -> Any:
@@ -108,6 +132,7 @@ def _check(settings: Settings) -> None:
         raise SettingError(f"PORT must be between 0 and 65535, not {settings.port}")
     if settings.log_level.upper() not in LOG_LEVELS:
         raise SettingError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {settings.log_level!r}")
+    split_keys(settings.credentials_key)
     for name in ("base_url", "yookassa_api_url"):
         _check_url(name.upper(), getattr(settings, name))
 

@@ -4,11 +4,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.db import Database
+import structlog
+
+from server.db import Database, Transaction
 from server.errors import Unavailable
 from server.payments import Credentials, Provider
 from server.sandbox import ACCOUNT_ID, SECRET_KEY
 from server.store import devices
+from server.vault import NO_KEY, NotOpened, Vault
+
+log = structlog.get_logger()
 
 YOOKASSA_SCENARIOS = ("Yookassa",)
 SANDBOX = "Sandbox"
@@ -34,29 +39,40 @@ class Accounts:
         db: Database,
         yookassa: Callable[[Credentials], Provider],
         sandbox: Callable[[Credentials], Provider] | None,
+        vault: Vault = NO_KEY,
     ) -> None:
         self._db = db
+        self._vault = vault
         self._yookassa = yookassa
         self._sandbox = sandbox
 
     async def of(self, merchant_id: str, scenario: str) -> Account:
-        """The merchant's account for a scenario. Raises Unavailable when there is none."""
+        """The merchant's account for a scenario. Raises Unavailable when there is none, or no key for it."""
         if scenario == SANDBOX and self._sandbox is not None:
             return self._sandbox_account(self._sandbox, merchant_id)
-        body = None
+        kept = None
         if scenario in YOOKASSA_SCENARIOS:
-            body = await self._db.read(devices.credentials, merchant_id, scenario)
-        if body is None:
+            kept = await self._db.read(devices.credentials, merchant_id, scenario)
+        if kept is None:
             raise Unavailable("missing_credentials", f"merchant {merchant_id} has none for {scenario}")
+        try:
+            body = open_credentials(self._vault, merchant_id, scenario, kept)
+        except NotOpened as error:
+            raise Unavailable("missing_credentials", str(error)) from None
         return self._yookassa_account(merchant_id, scenario, body)
 
     async def candidates(self) -> list[Account]:
         """Every account that may know a payment which no row of ours has: one of each shop."""
-        found = {
-            body: self._yookassa_account(merchant_id, scenario, body)
-            for merchant_id, scenario, body in await self._db.read(devices.every_credentials)
-            if scenario in YOOKASSA_SCENARIOS
-        }
+        found = {}
+        for merchant_id, scenario, kept in await self._db.read(devices.every_credentials):
+            if scenario not in YOOKASSA_SCENARIOS:
+                continue
+            try:
+                body = open_credentials(self._vault, merchant_id, scenario, kept)
+            except NotOpened as error:  # one merchant's must not hide another's account
+                log.error("credentials not opened", why=str(error))
+                continue
+            found[body] = self._yookassa_account(merchant_id, scenario, body)
         accounts = list(found.values())
         if self._sandbox is not None:
             accounts.append(self._sandbox_account(self._sandbox, SANDBOX))
@@ -72,6 +88,31 @@ class Accounts:
     def _sandbox_account(sandbox: Callable[[Credentials], Provider], merchant_id: str) -> Account:
         account_id = SANDBOX_CREDENTIALS.account_id
         return Account(merchant_id, SANDBOX, account_id, sandbox(SANDBOX_CREDENTIALS), True)
+
+
+def open_credentials(vault: Vault, merchant_id: str, scenario: str, kept: str) -> str:
+    """Return credentials as JSON. Raises NotOpened, which names the merchant and the setting."""
+    try:
+        return vault.open(kept)
+    except NotOpened as error:
+        raise NotOpened(
+            f"{error}: the credentials of merchant {merchant_id} for {scenario} are sealed; "
+            "set the key they were sealed with, or load them again"
+        ) from None
+
+
+def seal_credentials(vault: Vault) -> Transaction[int]:
+    """Seal what stands in clear or was sealed with an older key; return how many. Without a key: nothing.
+
+    Raises NotOpened when something is sealed that no key opens.
+    """
+    sealed = 0
+    for merchant_id, scenario, kept in (yield from devices.every_credentials()):
+        body = open_credentials(vault, merchant_id, scenario, kept)
+        if not vault.is_current(kept):
+            yield from devices.keep_credentials(merchant_id, scenario, vault.seal(body))
+            sealed += 1
+    return sealed
 
 
 def is_live(scenario: str, body: str) -> bool:

@@ -55,7 +55,7 @@ def change(device_uuid: str, changes: dict[str, Any]) -> Transaction[None]:
 
 
 def credentials(merchant_id: str, scenario: str) -> Transaction[str | None]:
-    """The merchant's credentials for a scenario as JSON, or None."""
+    """The merchant's credentials for a scenario as they are kept, sealed or in clear, or None."""
     rows = yield Statement(
         "SELECT body FROM credentials WHERE merchant_id = $1 AND scenario = $2", (merchant_id, scenario)
     )
@@ -63,11 +63,19 @@ def credentials(merchant_id: str, scenario: str) -> Transaction[str | None]:
 
 
 def every_credentials() -> Transaction[list[tuple[str, str, str]]]:
-    """Merchant, scenario and body of all credentials."""
+    """Merchant, scenario and kept body of all credentials."""
     rows = yield Statement(
         "SELECT merchant_id, scenario, body FROM credentials ORDER BY merchant_id, scenario"
     )
     return [(row["merchant_id"], row["scenario"], row["body"]) for row in rows]
+
+
+def keep_credentials(merchant_id: str, scenario: str, body: str) -> Transaction[None]:
+    """Keep the same credentials in another form."""
+    yield Statement(
+        "UPDATE credentials SET body = $1 WHERE merchant_id = $2 AND scenario = $3",
+        (body, merchant_id, scenario),
+    )
 
 
 # --- agents -----------------------------------------------------------------------------------------

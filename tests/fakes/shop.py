@@ -17,6 +17,7 @@ from server.db import Database, Row, Statement, Transaction
 from server.metrics import REGISTRY
 from server.settings import Settings
 from server.tokens import token_hash
+from server.vault import Vault
 from tests.fakes.agent import ScriptedAgent
 from tests.fakes.ports import free_port
 from tests.server.clock import Clock
@@ -89,7 +90,8 @@ class Shop:
 
     async def load(self, *devices: load.DeviceEntry, merchant: load.MerchantEntry = MERCHANT) -> None:
         """Load machines, as the command `load` does, and give each a token."""
-        await self.db.write(load.load, load.File([merchant], list(devices)), self.clock())
+        vault = Vault(self.settings.credentials_key)
+        await self.db.write(load.load, load.File([merchant], list(devices)), self.clock(), vault)
         for device in devices:
             uuid = device.device_uuid
             await self.db.write(commands.give_token, uuid, token_hash(f"token of {uuid}"))

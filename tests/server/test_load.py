@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from server.db import Database, Statement, Transaction, open_database
 from server.errors import SettingError
 from server.load import Changes, load, read_file
 from server.store import devices
+from server.vault import NO_KEY, PREFIX, Vault
 
 GOOD = """
 [[merchants]]
@@ -40,6 +42,9 @@ name = "Латте"
 prices = { large = 20000 }
 """
 
+KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+VAULT = Vault(KEY)
+
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
@@ -64,8 +69,8 @@ def replaced(file: Path, old: str, new: str) -> str:
     return str(file)
 
 
-async def loaded(db: Database, file: Path | str, now: int = 1) -> Changes:
-    return await db.write(load, read_file(str(file)), now)
+async def loaded(db: Database, file: Path | str, now: int = 1, vault: Vault = VAULT) -> Changes:
+    return await db.write(load, read_file(str(file)), now, vault)
 
 
 def everything() -> Transaction[list[Any]]:
@@ -118,6 +123,75 @@ async def test_a_secret_is_never_told(db: Database, file: Path):
     assert told == [
         {"updated": "credentials", "merchant_id": "m1", "scenario": "Yookassa", "fields": ["body"]}
     ]
+
+
+def test_what_is_read_does_not_show_a_secret(file: Path):
+    assert "test_secret" not in repr(read_file(str(file)))
+
+
+# --- sealed ------------------------------------------------------------------------------------------
+
+RESEALED = [{"updated": "credentials", "merchant_id": "m1", "scenario": "Yookassa", "fields": ["body"]}]
+CREDENTIALS = {"account_id": "100500", "secret_key": "test_secret"}
+
+
+async def kept(db: Database) -> str:
+    text = await db.read(devices.credentials, "m1", "Yookassa")
+    assert text is not None
+    return text
+
+
+async def test_credentials_are_kept_sealed(db: Database, file: Path):
+    await loaded(db, file)
+    text = await kept(db)
+    assert text.startswith(PREFIX) and "test_secret" not in text
+    assert json.loads(VAULT.open(text)) == CREDENTIALS
+
+
+async def test_what_stood_in_clear_is_sealed_by_the_next_load(db: Database, file: Path):
+    await loaded(db, file, vault=NO_KEY)
+    assert json.loads(await kept(db)) == CREDENTIALS
+    assert await loaded(db, file) == RESEALED
+    assert json.loads(VAULT.open(await kept(db))) == CREDENTIALS
+    assert await loaded(db, file) == []
+
+
+@pytest.mark.parametrize("setting", [OTHER, f"{OTHER},{KEY}"], ids=["the old key is lost", "a new key"])
+async def test_a_load_seals_again_with_another_key(db: Database, file: Path, setting: str):
+    await loaded(db, file)
+    vault = Vault(setting)
+    assert await loaded(db, file, vault=vault) == RESEALED
+    assert json.loads(Vault(OTHER).open(await kept(db))) == CREDENTIALS
+    assert await loaded(db, file, vault=vault) == []
+
+
+LIVE = {
+    "Yookassa": GOOD.replace("test_secret", "live_secret"),
+    "TBank": GOOD.replace("Yookassa", "TBank")
+    .replace("account_id", "terminal_key")
+    .replace("secret_key", "password"),
+}
+
+
+@pytest.mark.parametrize("scenario", LIVE)
+async def test_live_credentials_are_refused_without_a_key(db: Database, file: Path, scenario: str):
+    file.write_text(LIVE[scenario], encoding="utf-8")
+    before = await db.read(everything)
+    with pytest.raises(SettingError, match=f"^CREDENTIALS_KEY .* m1 for {scenario} .*token_urlsafe") as error:
+        await loaded(db, file, vault=NO_KEY)
+    assert "_secret" not in str(error.value)
+    assert await db.read(everything) == before
+    assert {"created": "credentials", "merchant_id": "m1", "scenario": scenario} in await loaded(db, file)
+
+
+async def test_what_is_sealed_is_not_replaced_by_a_text_in_clear(db: Database, file: Path):
+    await loaded(db, file)
+    before = await db.read(everything)
+    with pytest.raises(
+        SettingError, match=r"^CREDENTIALS_KEY is not set.* merchant m1 for Yookassa are sealed"
+    ):
+        await loaded(db, file, vault=NO_KEY)
+    assert await db.read(everything) == before
 
 
 async def test_a_removed_drink_is_no_longer_sold_and_may_come_back(db: Database, file: Path):
@@ -284,10 +358,24 @@ async def command(file: Path, *arguments: str) -> tuple[int | None, str, str]:
 
 
 async def test_the_command_prints_a_line_for_each_change(file: Path):
-    code, output, errors = await command(file)
+    sealing = ("--credentials-key", KEY)
+    code, output, errors = await command(file, *sealing)
     assert (code, errors) == (0, "")
     assert [next(iter(json.loads(line))) for line in output.splitlines()] == ["created"] * 5
-    assert await command(file) == (0, "", "")
+    assert await command(file, *sealing) == (0, "", "")
+
+
+async def test_the_command_warns_of_test_credentials_in_clear(file: Path):
+    code, output, errors = await command(file)
+    assert (code, len(output.splitlines())) == (0, 5)
+    assert "CREDENTIALS_KEY is not set: test credentials of merchant m1 for Yookassa" in errors
+    assert len(errors.splitlines()) == 1 and "test_secret" not in output + errors
+
+
+async def test_the_command_refuses_live_credentials_without_a_key(file: Path):
+    code, output, errors = await command(Path(replaced(file, "test_secret", "live_secret")))
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+    assert errors.startswith("CREDENTIALS_KEY is not set") and "live_secret" not in errors
 
 
 async def test_the_command_refuses_a_bad_file_and_changes_nothing(file: Path):
@@ -299,4 +387,4 @@ async def test_the_command_refuses_a_bad_file_and_changes_nothing(file: Path):
 
 async def test_the_command_refuses_wrong_settings(file: Path):
     code, output, errors = await command(file, "--port", "many")
-    assert (code, output, errors) == (2, "", "PORT must be a number, not 'many'\n")
+    assert (code, output, errors) == (2, "", "PORT must be a whole number, not 'many'\n")

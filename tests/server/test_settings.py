@@ -1,6 +1,7 @@
 """The settings: their defaults, where they come from, and how a wrong one is told."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,46 @@ def test_customers_have_an_address(given: dict[str, str], url: str):
 async def test_a_database_that_cannot_be_is_named_at_the_start():
     with pytest.raises(SettingError, match=r"^DATABASE_URL"):
         await make_app(Settings(database_url="mysql://x"))
+
+
+# --- the key of merchants' credentials ------------------------------------------------------------------
+
+SECRET_KEY = "a secret of many characters"
+
+
+def test_the_settings_do_not_show_the_key(tmp_path: Path):
+    file = tmp_path / "key"
+    file.write_text(SECRET_KEY + "\n")
+    for given in ({"CREDENTIALS_KEY": SECRET_KEY}, {"CREDENTIALS_KEY_FILE": str(file)}):
+        settings = read_settings(given, {})
+        assert settings.credentials_key == SECRET_KEY
+        assert "secret of many" not in repr(settings) + str(settings)
+
+
+def test_a_key_that_is_too_short_is_not_shown():
+    with pytest.raises(SettingError, match=r"^CREDENTIALS_KEY must be keys of at least 16") as error:
+        read_settings({"CREDENTIALS_KEY": "short secret"}, {})
+    assert "short secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe", b"short"])
+def test_a_wrong_file_of_the_key_is_told_and_not_shown(tmp_path: Path, content: bytes | None):
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingError, match=r"^CREDENTIALS_KEY") as error:
+        read_settings({"CREDENTIALS_KEY_FILE": str(file)}, {})
+    assert str(file) not in str(error.value) and "short" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", [SECRET_KEY, "x" * 5000, "\x00"])
+def test_a_key_in_the_place_of_its_file_is_not_shown(path: str):
+    with pytest.raises(SettingError, match=r"^CREDENTIALS_KEY_FILE: cannot read") as error:
+        read_settings({"CREDENTIALS_KEY_FILE": path}, {})
+    assert path not in str(error.value)
+
+
+def test_the_key_and_its_file_are_not_both_set():
+    given = {"CREDENTIALS_KEY": SECRET_KEY, "CREDENTIALS_KEY_FILE": "key"}
+    with pytest.raises(SettingError, match=r"^CREDENTIALS_KEY_FILE and CREDENTIALS_KEY are both set"):
+        read_settings(given, {})
