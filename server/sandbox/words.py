@@ -10,5 +10,5 @@ HOLD = Text(
 CHOOSE = Text("Как заплатить?", "How would you like to pay?")
 METHOD = Text("Способ оплаты", "Paid by")
 METHODS = {CARD: Text("Банковская карта", "Bank card"), SBP: Text("СБП", "SBP (faster payments)")}
-PAY_BY = {CARD: Text("Оплатить картой", "Pay by card"), SBP: Text("Оплатить по СБП", "Pay by SBP")}
+PAY_BY = {CARD: Text("Оплатить картой", "Pay by card"), SBP: Text("Через СБП", "By SBP")}
 LEAVE = Text("Вернуться, не отвечая", "Go back without an answer")
