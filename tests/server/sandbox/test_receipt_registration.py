@@ -2,6 +2,7 @@
 
 import pytest
 
+from server.sandbox import store
 from tests.server.sandbox.bare_calls import RECEIPT, ROUBLES, get, give_back, pay
 from tests.server.sandbox.street import RECEIPT_DELAY_MS
 
@@ -28,12 +29,15 @@ async def test_a_receipt_that_the_register_does_not_take_is_told_to_nobody(stree
     assert "receipt_registration" in street.webhook.received[0]["object"]
 
 
-async def test_the_running_bank_registers_receipts_by_itself(street):
+async def test_the_bank_wakes_by_itself_to_register_a_receipt(street):
     payment_id = await pay(street, receipt=RECEIPT)
+    await street.sandbox.do_due()
+    assert await street.db.read(store.next_due_at) == street.clock.now_ms + RECEIPT_DELAY_MS
     street.clock.now_ms += RECEIPT_DELAY_MS
-    async with street.sandbox.running():
-        await street.webhook.until(lambda received: len(received) == 1)
-    assert (await get(street, f"/payments/{payment_id}"))["receipt_registration"] == "succeeded"
+    await street.sandbox.do_due()
+    paid = await street.db.read(store.shown_payment, payment_id)
+    assert paid["receipt_registration"] == "succeeded"
+    assert await street.db.read(store.next_due_at) is None
 
 
 async def test_receipts_of_a_refund_are_found_by_it_and_also_by_the_payment(street):
