@@ -23,8 +23,7 @@ from server.pages.parse import BODY_LIMIT_BYTES
 from server.pages.refusals import answer_refusals
 from server.pages.security import add_headers
 from server.parts import Parts, Run, for_ever
-from server.payments import yookassa_api
-from server.payments.accounts import Accounts, is_live, open_credentials, seal_credentials
+from server.payments.accounts import Accounts, bodies_of, is_live, open_credentials, seal_credentials
 from server.payments.yookassa import Yookassa
 from server.progress import Rules
 from server.sale import Sale
@@ -167,7 +166,7 @@ def _rules(settings: Settings) -> Rules:
         late_after_ms=int(settings.fast_track_limit_s * 1000),
         unknown_refund_ms=int(settings.unknown_refund_s * 1000),
         new_id=new_id,
-        refund_body=yookassa_api.refund_body,
+        bodies=bodies_of,
     )
 
 

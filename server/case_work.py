@@ -7,8 +7,7 @@ from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.make import State
 from server.order import Event
-from server.progress import Change, Rules, add_refund, happen
-from server.settlement import EXTRA_PAYMENT
+from server.progress import EXTRA_PAYMENT, Change, Rules, add_refund, happen
 from server.store import cases, makes, orders, payments
 from server.store.rows import Case, Make, Order, Refund
 
@@ -20,6 +19,8 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "payment_mismatch": ("settled",),
     "stray_money": ("settled",),
     "delivered_and_refunded": ("settled",),
+    "capture_failed": ("settled",),
+    "books_differ": ("settled",),
 }
 """Kind of case → what may be done about it."""
 

@@ -27,6 +27,9 @@ PROVIDER_CALLS = Counter(
     registry=REGISTRY,
 )
 REFUNDS = Counter("demitasse_refunds", "Refunds, by what became of them", ["outcome"], registry=REGISTRY)
+CAPTURES = Counter(
+    "demitasse_captures", "Captures of held money, by what the provider said", ["outcome"], registry=REGISTRY
+)
 FAULTY_FRAMES = Counter(
     "demitasse_faulty_frames", "WebSocket frames that are not the protocol", registry=REGISTRY
 )

@@ -66,6 +66,8 @@ class Effect(StrEnum):
     """A drink without its money, or a second one: the operator sees the loss."""
     CANCEL_MAKES = "cancel_makes"
     """Attempts of this order that were not sent yet must never be."""
+    CAPTURE = "capture"
+    """The drink is made: money that is only held is taken."""
 
 
 class IllegalTransition(Exception):
@@ -195,4 +197,8 @@ def _made_again(order: Order, status: Status) -> tuple[Order, tuple[Effect, ...]
 def _made(order: Order, status: Status) -> tuple[Order, tuple[Effect, ...]]:
     if order.refund is not None or order.status is Status.SUCCESSFUL:
         return order, (Effect.BOOK_LOSS,)  # a drink without its money, or a second one
-    return replace(order, status=status, failure=None), (Effect.CLOSE_CASE, Effect.CANCEL_MAKES)
+    return replace(order, status=status, failure=None), (
+        Effect.CLOSE_CASE,
+        Effect.CANCEL_MAKES,
+        Effect.CAPTURE,
+    )

@@ -11,6 +11,7 @@ import structlog
 
 from server.agents import Agents
 from server.announce import announce
+from server.captures import Captures
 from server.db import Database
 from server.deadlines import Deadlines
 from server.dispatch import Dispatch
@@ -40,6 +41,7 @@ class Parts:
     dispatch: Dispatch = field(init=False)
     till: Till = field(init=False)
     refunds: Refunds = field(init=False)
+    captures: Captures = field(init=False)
     notifications: Notifications = field(init=False)
     deadlines: Deadlines = field(init=False)
 
@@ -48,7 +50,8 @@ class Parts:
         self.agents = Agents(db, now_ms)
         self.dispatch = self.agents.listener = Dispatch(db, self.agents, rules, now_ms, self.follow)
         self.till = Till(db, accounts, rules, self.pace, self.public_url, now_ms, self.follow)
-        self.refunds = Refunds(db, accounts, rules, now_ms)
+        self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
+        self.captures = Captures(db, accounts, self.till, rules, now_ms)
         self.notifications = Notifications(db, accounts, self.till, self.refunds, rules, now_ms)
         self.deadlines = Deadlines(db, rules, now_ms, self.follow)
 
@@ -69,10 +72,12 @@ class Parts:
             self.dispatch.kick(change.after.device_uuid)
         if Effect.REFUND in change.effects:
             self.refunds.wake()
+        if Effect.CAPTURE in change.effects:
+            self.captures.wake()
 
     @property
-    def _workers(self) -> tuple[Dispatch, Till, Refunds, Notifications, Deadlines]:
-        return self.dispatch, self.till, self.refunds, self.notifications, self.deadlines
+    def _workers(self) -> tuple[Dispatch, Till, Refunds, Captures, Notifications, Deadlines]:
+        return self.dispatch, self.till, self.refunds, self.captures, self.notifications, self.deadlines
 
 
 async def for_ever(run: Run) -> None:

@@ -13,8 +13,12 @@ from server import order as order_core
 from server.db import Transaction
 from server.make import State
 from server.order import Effect, Event, Status
+from server.payments import Bodies
 from server.store import cases, makes, orders, payments
-from server.store.rows import Case, Make, Order, Refund
+from server.store.rows import Capture, Case, Make, Order, Payment, Refund
+
+EXTRA_PAYMENT = "Заказ уже оплачен или завершён"
+"""Reason of a refund that is not the order's own: of a second payment, or of one that came too late."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Rules:
     unknown_refund_ms: int
     """How long an order of unknown outcome waits for evidence or a person, before its money goes back."""
     new_id: Callable[[str], str]
-    refund_body: Callable[[str, int, str, str], str]
-    """The provider's payment id, kopecks, currency, reason → the exact request to save."""
+    bodies: Callable[[str], Bodies]
+    """Scenario → what makes the exact requests to save."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def _follow(
             yield from cases.close("outcome_unknown", order.order_id, now, cause, event, detail)
         case Effect.CANCEL_MAKES:
             yield from makes.cancel_queued(order.order_id, now)
+        case Effect.CAPTURE:
+            yield from capture_held(rules, order, now)
     return order
 
 
@@ -194,7 +200,7 @@ def refund_order(rules: Rules, order: Order, now: int) -> Transaction[None]:
     """
     given_back = {refund.payment_id for refund in (yield from payments.refunds_of_order(order.order_id))}
     for payment in (yield from payments.of_order(order.order_id)):
-        if payment.status == "succeeded" and payment.payment_id not in given_back:
+        if payment.status in ("held", "succeeded") and payment.payment_id not in given_back:
             yield from add_refund(rules, payment, now, "Напиток не приготовлен")
             return
     yield from open_case(
@@ -202,22 +208,26 @@ def refund_order(rules: Rules, order: Order, now: int) -> Transaction[None]:
     )
 
 
-def add_refund(rules: Rules, payment: Any, now: int, reason: str) -> Transaction[None]:
-    """Write a full refund with its key and exact body, before the provider hears of it."""
+def add_refund(rules: Rules, payment: Payment, now: int, reason: str) -> Transaction[None]:
+    """Write a full refund with its key and exact body, before the provider hears of it.
+
+    Money that is only held is released.
+    """
     refund_id = rules.new_id("refund")
+    bodies = rules.bodies(payment.scenario)
+    about = (payment.provider_payment_id or "", payment.amount_minor, payment.currency)
+    held = payment.status == "held"
     yield from payments.add_refund(
         Refund(
             refund_id=refund_id,
             payment_id=payment.payment_id,
             order_id=payment.order_id,
-            kind="refund",
+            kind="release" if held else "refund",
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             reason=reason,
             idempotence_key=refund_id,
-            body=rules.refund_body(
-                payment.provider_payment_id, payment.amount_minor, payment.currency, reason
-            ),
+            body=bodies.release_body(*about) if held else bodies.refund_body(*about, reason, payment.body),
             provider_refund_id=None,
             status="pending",
             detail="",
@@ -226,4 +236,29 @@ def add_refund(rules: Rules, payment: Any, now: int, reason: str) -> Transaction
             created_at=now,
             updated_at=now,
         )
+    )
+
+
+# --- held money -------------------------------------------------------------------------------------
+
+
+def capture_held(rules: Rules, order: Order, now: int) -> Transaction[None]:
+    """Begin to take the money that is held for the order; nothing when it was taken at once."""
+    for payment in (yield from payments.of_order(order.order_id)):
+        if payment.status == "held" and (yield from payments.refund_of(payment.payment_id)) is None:
+            yield from payments.add_capture(_capture(rules, payment, now))
+
+
+def _capture(rules: Rules, payment: Payment, now: int) -> Capture:
+    bodies = rules.bodies(payment.scenario)
+    return Capture(
+        payment_id=payment.payment_id,
+        idempotence_key=f"capture-{payment.payment_id}",
+        body=bodies.capture_body(payment.provider_payment_id or "", payment.amount_minor, payment.currency),
+        status="pending",
+        detail="",
+        tries=0,
+        next_try_at=now,
+        created_at=now,
+        updated_at=now,
     )

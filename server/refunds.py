@@ -5,18 +5,19 @@ from functools import partial
 
 import structlog
 
-from server import settlement
+from server import money_back
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
 from server.locks import KeyedLocks
 from server.metrics import REFUNDS
-from server.payments import Declined, ProviderError, RefundSnapshot, RefundStatus
+from server.payments import Declined, PaymentStatus, ProviderError, RefundSnapshot, RefundStatus
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Rules
 from server.store import payments
 from server.store.rows import Payment, Refund
+from server.till import Till
 
 log = structlog.get_logger()
 
@@ -31,9 +32,12 @@ FAST_MS, SLOW_MS = 2_000, 60_000
 class Refunds:
     """Sends refunds and follows them."""
 
-    def __init__(self, db: Database, accounts: Accounts, rules: Rules, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, db: Database, accounts: Accounts, till: Till, rules: Rules, now_ms: Callable[[], int]
+    ) -> None:
         self._db = db
         self._accounts = accounts
+        self._till = till
         self._rules = rules
         self._now_ms = now_ms
         self._one_at_a_time = KeyedLocks()
@@ -74,13 +78,15 @@ class Refunds:
         log.warning("refund not answered; repeated", refund_id=refund.refund_id, why=str(error))
         now = self._now_ms()
         at = now + max(patience_ms(error), self._pause_ms(refund))
-        await self._db.write(settlement.try_refund_later, refund.refund_id, at, str(error)[:500], now)
+        await self._db.write(money_back.try_refund_later, refund.refund_id, at, str(error)[:500], now)
 
     async def _further(self, refund: Refund) -> Refund | None:
         payment = await self._db.read(payments.get, refund.payment_id)
         assert payment is not None  # a foreign key
         account = await self._accounts.of(payment.merchant_id, payment.scenario)
         provider = account.provider
+        if refund.kind == "release":
+            return await self._release(refund, payment, account)
         if refund.provider_refund_id is not None:
             snapshot = await counted("fetch_refund", provider.fetch_refund(refund.provider_refund_id))
         elif self._now_ms() - refund.created_at > KEY_LIFE_MS:
@@ -90,6 +96,25 @@ class Refunds:
                 "create_refund", provider.create_refund(refund.body, refund.idempotence_key)
             )
         return await self._settle(refund, snapshot)
+
+    async def _release(self, refund: Refund, payment: Payment, account: Account) -> Refund | None:
+        """Give held money back; whatever the provider then says of the payment decides."""
+        provider, held = account.provider, payment.provider_payment_id or ""
+        try:
+            call = provider.release_payment(held, refund.body, refund.idempotence_key)
+            snapshot = await counted("release_payment", call)
+        except Declined as error:
+            snapshot = await counted("fetch_payment", provider.fetch_payment(held))
+            if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
+                return await self._give_up(refund, str(error))
+        await self._till.settle(payment, account, snapshot, "refund")
+        now = await self._db.read(payments.get_refund, refund.refund_id)
+        if now is not None and now.status == "pending":
+            at = self._now_ms() + self._pause_ms(refund)
+            await self._db.write(
+                money_back.try_refund_later, refund.refund_id, at, f"still {snapshot.status}", self._now_ms()
+            )
+        return now
 
     async def _look_for(self, refund: Refund, payment: Payment, account: Account) -> Refund | None:
         """The key is too old to repeat: adopt what the provider lists, or call a person."""
@@ -117,13 +142,13 @@ class Refunds:
     async def _give_up(self, refund: Refund, why: str) -> Refund | None:
         log.error("refund refused by the provider", refund_id=refund.refund_id, why=why)
         return await self._db.write(
-            settlement.refund_refused, self._rules, refund.refund_id, why[:500], self._now_ms()
+            money_back.refund_refused, self._rules, refund.refund_id, why[:500], self._now_ms()
         )
 
     async def _settle(self, refund: Refund, snapshot: RefundSnapshot) -> Refund | None:
         now = self._now_ms()
         return await self._db.write(
-            settlement.settle_refund,
+            money_back.settle_refund,
             self._rules,
             refund.refund_id,
             snapshot,

@@ -8,22 +8,34 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server import held_money
 from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.order import PAYABLE, Event, Status
-from server.payments import PaymentSnapshot, PaymentStatus, RefundSnapshot, RefundStatus
-from server.progress import Change, Rules, add_refund, happen, open_case
-from server.store import cases, orders, payments
-from server.store.rows import Order, Payment, Refund
+from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
+from server.progress import EXTRA_PAYMENT, Change, Rules, add_refund, happen, open_case
+from server.store import cases, devices, orders, payments
+from server.store.rows import Order, Payment
 
 CHECK_SOON_MS = 2_000
 UNPAYABLE_AFTER_MS = 65 * 60 * 1000
 """A payment whose creation was never answered cannot be paid any more: its provider ends it after an hour."""
 
-EXTRA_PAYMENT = "Заказ уже оплачен или завершён"
-"""Reason of a refund that is not the order's own: of a second payment, or of one that came too late."""
+OPEN = ("creating", "pending", "held")
+"""Statuses of a payment that its provider may still change by itself."""
+TAKEN = (PaymentStatus.WAITING_FOR_CAPTURE, PaymentStatus.SUCCEEDED)
+"""The money is with us, or held for us."""
 
 PAY_AGAIN = frozenset({Status.CREATED, Status.NOT_PAID})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a customer wants to pay."""
+
+    method: Method = Method.CARD
+    email: str | None = None
+    """Where the receipts go."""
 
 
 # --- the customer pays --------------------------------------------------------------------------------
@@ -33,34 +45,41 @@ def start_payment(
     rules: Rules,
     order_id: str,
     merchant_id: str,
-    body: Callable[[Order, str, int], str],
+    wish: Wish,
+    asked_for: Callable[[Order, str, int, str | None], NewPayment],
     now: int,
 ) -> Transaction[tuple[Payment, Change | None]]:
     """Return the payment to pay the order with: the one under way, or a new one, written before any call.
 
-    `body` makes the exact request from the order, our payment id and the attempt's number.
-    Raises NotFound, BadRequest (the order's time is over), AlreadyDecided (it is paid).
+    `asked_for` makes the request from the order, our payment id, the attempt's number and what the drink's
+    receipt says. A customer who changes the method has two payments; the second to be paid goes back.
+    Raises NotFound, BadRequest (the order's time is over, no e-mail), AlreadyDecided (it is paid).
     """
     order = yield from orders.get(order_id)
     if order is None:
         raise NotFound("order_not_found", order_id)
     check_payable(order, now)
     attempts = yield from payments.of_order(order_id)
-    if order.status not in PAY_AGAIN and attempts:
-        return attempts[-1], None
+    for attempt in attempts:
+        if attempt.method == wish.method and attempt.status in ("creating", "pending"):
+            return attempt, None
     attempt_no = len(attempts) + 1
     payment_id = rules.new_id("pay")
+    drink_receipt = yield from devices.drink_receipt(order.device_uuid, order.drink_no)
+    new = asked_for(order, payment_id, attempt_no, drink_receipt)
+    if wish.email and wish.email != order.email:
+        order = yield from orders.change(order, {"email": wish.email, "updated_at": now})
     payment = Payment(
         payment_id=payment_id,
         order_id=order_id,
         attempt_no=attempt_no,
         scenario=order.payment_scenario,
         merchant_id=merchant_id,
-        method="card",
+        method=wish.method,
         amount_minor=order.price_minor,
         currency=order.currency,
         idempotence_key=payment_id,
-        body=body(order, payment_id, attempt_no),
+        body=rules.bodies(order.payment_scenario).payment_body(new),
         provider_payment_id=None,
         confirmation_url=None,
         confirmation_kind=None,
@@ -72,6 +91,8 @@ def start_payment(
         updated_at=now,
     )
     yield from payments.add(payment)
+    if order.status not in PAY_AGAIN:
+        return payment, None
     change = yield from happen(rules, order, Event.PAYMENT_STARTED, now, "customer")
     return payment, change
 
@@ -94,8 +115,8 @@ def payment_created(payment_id: str, snapshot: PaymentSnapshot, now: int) -> Tra
     changes = {
         "status": "pending",
         "provider_payment_id": snapshot.provider_payment_id,
-        "confirmation_url": snapshot.confirmation_url,
-        "confirmation_kind": "redirect" if snapshot.confirmation_url else None,
+        "confirmation_url": snapshot.confirmation.url if snapshot.confirmation else None,
+        "confirmation_kind": snapshot.confirmation.kind if snapshot.confirmation else None,
         "next_check_at": now + CHECK_SOON_MS,
         "updated_at": now,
     }
@@ -116,7 +137,7 @@ def payment_refused(rules: Rules, payment_id: str, detail: str, now: int) -> Tra
 def payment_not_known(rules: Rules, payment_id: str, detail: str, now: int) -> Transaction[Change | None]:
     """The provider does not know the payment, and it can no longer be paid: a person looks for its money."""
     payment = yield from payments.get(payment_id)
-    if payment is None or payment.status != "pending":
+    if payment is None or payment.status not in ("pending", "held"):
         return None
     order = yield from orders.get(payment.order_id)
     told = f"payment {payment.provider_payment_id}: {detail}"
@@ -130,7 +151,7 @@ def payment_not_known(rules: Rules, payment_id: str, detail: str, now: int) -> T
 def look_later(payment_id: str, at: int | None, now: int) -> Transaction[None]:
     """Ask the provider about the payment again at `at`."""
     payment = yield from payments.get(payment_id)
-    if payment is not None and payment.status in ("creating", "pending"):
+    if payment is not None and payment.status in OPEN:
         yield from payments.change(
             payment, {"next_check_at": at, "checks": payment.checks + 1, "updated_at": now}
         )
@@ -182,27 +203,36 @@ def settle_payment(
         return Settled(known=False)
     if payment.status == "creating":  # its notification was faster than the answer to its creation
         payment = (yield from payment_created(payment_id, snapshot, now)) or payment
-    found = payment.status in ("canceled", "failed") and snapshot.status is PaymentStatus.SUCCEEDED
-    if payment.status != "pending" and not found:
+    if payment.status not in OPEN and not (yield from _found_after_all(payment, snapshot)):
         return Settled()
     wrong = mismatch(payment, snapshot, account_id, test)
     if wrong is not None:
         return (yield from _astray(rules, payment, snapshot, wrong, now))
-    match snapshot.status:
-        case PaymentStatus.SUCCEEDED:
-            return (yield from _paid(rules, payment, snapshot, now, cause))
-        case PaymentStatus.CANCELED:
-            changes = {
-                "status": "canceled",
-                "detail": snapshot.reason,
-                "next_check_at": None,
-                "updated_at": now,
-            }
-            yield from payments.change(payment, changes)
-            change = yield from _payment_over(rules, payment, now, snapshot.reason)
-            return Settled((change,) if change else ())
+    match payment.status, snapshot.status:
+        case "held", PaymentStatus.SUCCEEDED:
+            yield from held_money.was_taken(rules, payment, now)
+            return Settled()
+        case "held", PaymentStatus.CANCELED:
+            return _settled((yield from held_money.went_back(rules, payment, snapshot.reason, now)))
+        case _, PaymentStatus.CANCELED:
+            changes = {"status": "canceled", "detail": snapshot.reason}
+            yield from payments.change(payment, {**changes, "next_check_at": None, "updated_at": now})
+            return _settled((yield from _payment_over(rules, payment, now, snapshot.reason)))
+        case "pending" | "canceled" | "failed", status if status in TAKEN:
+            return (yield from _paid(rules, payment, snapshot, next_check_at, now, cause))
     yield from look_later(payment_id, next_check_at, now)
     return Settled()
+
+
+def _found_after_all(payment: Payment, snapshot: PaymentSnapshot) -> Transaction[bool]:
+    """Whether a payment that had ended without money has some; what we released has not."""
+    if payment.status not in ("canceled", "failed") or snapshot.status not in TAKEN:
+        return False
+    return (yield from payments.refund_of(payment.payment_id)) is None
+
+
+def _settled(change: Change | None) -> Settled:
+    return Settled((change,) if change else ())
 
 
 def _astray(
@@ -219,12 +249,13 @@ def _astray(
 
 
 def _paid(
-    rules: Rules, payment: Payment, snapshot: PaymentSnapshot, now: int, cause: str
+    rules: Rules, payment: Payment, snapshot: PaymentSnapshot, next_check_at: int, now: int, cause: str
 ) -> Transaction[Settled]:
+    held = snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE
     changes = {
-        "status": "succeeded",
+        "status": "held" if held else "succeeded",
         "provider_payment_id": snapshot.provider_payment_id,  # not known yet if its creation was given up
-        "next_check_at": None,
+        "next_check_at": next_check_at if held else None,  # what is held may still go back by itself
         "updated_at": now,
     }
     paid = yield from payments.change(payment, changes)
@@ -274,61 +305,3 @@ def keep_stray_money(
     order_id = snapshot.metadata.get("order_id")
     order = (yield from orders.get(order_id)) if order_id else None
     yield from open_case(rules, "stray_money", snapshot.provider_payment_id, now, detail, order)
-
-
-# --- refunds ------------------------------------------------------------------------------------------
-
-
-def settle_refund(
-    rules: Rules, refund_id: str, snapshot: RefundSnapshot, next_try_at: int, now: int
-) -> Transaction[Refund | None]:
-    """Apply what the provider says of a refund. None when it changes nothing."""
-    refund = yield from payments.get_refund(refund_id)
-    if refund is None or refund.status != "pending":
-        return None
-    known = {"provider_refund_id": snapshot.provider_refund_id, "updated_at": now}
-    match snapshot.status:
-        case RefundStatus.SUCCEEDED:
-            return (yield from _refund_over(rules, refund, {**known, "status": "succeeded"}, "", now))
-        case RefundStatus.CANCELED:
-            return (
-                yield from _refund_over(rules, refund, {**known, "status": "failed"}, snapshot.reason, now)
-            )
-    waiting = {**known, "next_try_at": next_try_at, "tries": refund.tries + 1}
-    yield from payments.change_refund(refund, waiting)
-    return None
-
-
-def refund_refused(rules: Rules, refund_id: str, detail: str, now: int) -> Transaction[Refund | None]:
-    """The provider will not give the money back: a person must."""
-    refund = yield from payments.get_refund(refund_id)
-    if refund is None or refund.status != "pending":
-        return None
-    return (yield from _refund_over(rules, refund, {"status": "failed", "updated_at": now}, detail, now))
-
-
-def _refund_over(
-    rules: Rules, refund: Refund, changes: dict[str, object], detail: str, now: int
-) -> Transaction[Refund | None]:
-    ended = yield from payments.change_refund(refund, {**changes, "detail": detail, "next_try_at": None})
-    order = yield from orders.get(refund.order_id)
-    if ended is None or order is None:
-        return None
-    if order.refund_status is not None and refund.reason != EXTRA_PAYMENT:
-        order = yield from orders.change(order, {"refund_status": ended.status, "updated_at": now})
-    yield from orders.add_event(
-        order.order_id, now, f"refund_{ended.status}", order.status, order.status, "provider", detail
-    )
-    if ended.status == "failed":
-        yield from open_case(rules, "refund_failed", refund.refund_id, now, detail, order)
-    else:
-        yield from cases.close("refund_failed", refund.refund_id, now, "provider", "refund_succeeded")
-    return ended
-
-
-def try_refund_later(refund_id: str, at: int, detail: str, now: int) -> Transaction[None]:
-    """Send or ask for the refund again at `at`, with the same key and body."""
-    refund = yield from payments.get_refund(refund_id)
-    if refund is not None and refund.status == "pending":
-        changes = {"next_try_at": at, "tries": refund.tries + 1, "detail": detail, "updated_at": now}
-        yield from payments.change_refund(refund, changes)

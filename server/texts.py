@@ -130,6 +130,10 @@ ERRORS: dict[str, Text] = {
         "Не удалось обновить статус заказа. Пожалуйста, обновите страницу.",
         "The order's state could not be refreshed. Please reload the page.",
     ),
+    "method_not_offered": Text(
+        "Этот способ оплаты здесь недоступен. Пожалуйста, выберите другой.",
+        "This way to pay is not offered here. Please choose another.",
+    ),
     "invalid_email": Text(
         "Некорректный формат email. Пожалуйста, введите корректный email.",
         "This is not an e-mail address. Please enter a valid one.",

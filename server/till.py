@@ -13,14 +13,23 @@ import structlog
 from server import settlement
 from server.db import Database
 from server.due import DueWork, Work
-from server.errors import Unavailable
+from server.errors import BadRequest, Unavailable
+from server.fiscal import receipt_of
 from server.locks import KeyedLocks
 from server.metrics import NOTIFICATIONS
-from server.payments import Declined, Misconfigured, NotFound, PaymentSnapshot, ProviderError
-from server.payments.accounts import Account, Accounts
+from server.payments import (
+    Confirmation,
+    Declined,
+    Misconfigured,
+    NewPayment,
+    NotFound,
+    PaymentSnapshot,
+    ProviderError,
+)
+from server.payments.accounts import RECEIPT_SCENARIOS, Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Change, Rules
-from server.settlement import UNPAYABLE_AFTER_MS
+from server.settlement import UNPAYABLE_AFTER_MS, Wish
 from server.store import payments
 from server.store.rows import Device, Order, Payment
 from server.texts import text
@@ -80,46 +89,71 @@ class Till:
 
     # --- the customer pays --------------------------------------------------------------------------
 
-    async def begin_payment(self, device: Device, order: Order) -> str:
+    async def begin_payment(self, device: Device, order: Order, wish: Wish) -> Confirmation:
         """Return the address at which the customer pays for the order.
 
-        Raises NotFound, BadRequest or AlreadyDecided as `settlement.start_payment`, and Unavailable when the
-        provider cannot be reached or is not set up.
+        Raises NotFound, BadRequest or AlreadyDecided as `settlement.start_payment`, BadRequest also for a
+        method that is not offered, and Unavailable when the provider cannot be reached or is not set up.
         """
         account = await self._accounts.of(device.merchant_id, order.payment_scenario)
-        make_body = partial(self._payment_body, account)
+        offers = account.provider.capabilities
+        if order.price_minor < offers.least_minor.get(wish.method, order.price_minor + 1):
+            raise BadRequest("method_not_offered", f"{wish.method}: {order.order_id}", device.device_uuid)
+        hold = device.holds_cards_since is not None and wish.method in offers.holds
         payment, change = await self._db.write(
             settlement.start_payment,
             self._rules,
             order.order_id,
             device.merchant_id,
-            make_body,
+            wish,
+            partial(self._asked_for, device, wish, hold),
             self._now_ms(),
         )
         self._tell([change])
         async with self._one_at_a_time(payment.payment_id):
-            url = await self._confirmation(payment)
-        if url is None:
+            confirmation = await self._confirmation(payment)
+        if confirmation is None:
             raise Unavailable("payment_creation_failed", f"order {order.order_id}", device.device_uuid)
-        return url
+        return confirmation
 
-    def _payment_body(self, account: Account, order: Order, payment_id: str, attempt_no: int) -> str:
-        return account.provider.payment_body(
-            payment_id,
-            order.order_id,
-            attempt_no,
-            order.price_minor,
-            order.currency,
-            text("info.payment_description", drink_name=order.drink_name),
-            f"{self._public_url}/v1/order-status-page?order_id={order.order_id}",
+    def _asked_for(
+        self,
+        device: Device,
+        wish: Wish,
+        hold: bool,
+        order: Order,
+        payment_id: str,
+        attempt_no: int,
+        drink_receipt: str | None,
+    ) -> NewPayment:
+        description = text("info.payment_description", drink_name=order.drink_name)
+        receipt = None
+        if order.payment_scenario in RECEIPT_SCENARIOS:
+            email = wish.email or order.email
+            receipt = receipt_of(description, order.price_minor, email, device.receipt, drink_receipt)
+        return NewPayment(
+            payment_id=payment_id,
+            order_id=order.order_id,
+            attempt_no=attempt_no,
+            amount_minor=order.price_minor,
+            currency=order.currency,
+            description=description,
+            return_url=f"{self._public_url}/v1/order-status-page?order_id={order.order_id}",
+            notification_url=f"{self._public_url}/v1/tbank-webhook",
+            expires_at=order.expires_at,
+            method=wish.method,
+            hold=hold,
+            receipt=receipt,
         )
 
-    async def _confirmation(self, payment: Payment) -> str | None:
+    async def _confirmation(self, payment: Payment) -> Confirmation | None:
         """Return where to pay, creating the payment at the provider if that has not happened yet."""
         now = await self._db.read(payments.get, payment.payment_id)
         if now is not None and now.status == "creating":
             now = await self._create(now)
-        return now.confirmation_url if now is not None and now.status == "pending" else None
+        if now is None or now.status != "pending" or now.confirmation_url is None:
+            return None
+        return Confirmation("qr" if now.confirmation_kind == "qr" else "redirect", now.confirmation_url)
 
     async def _create(self, payment: Payment) -> Payment | None:
         try:
@@ -146,7 +180,7 @@ class Till:
         """Ask the provider about a payment and apply its answer. Harmless when nothing has changed."""
         async with self._one_at_a_time(payment_id):
             payment = await self._db.read(payments.get, payment_id)
-            if payment is None or payment.status not in ("creating", "pending"):
+            if payment is None or payment.status not in settlement.OPEN:
                 return
             if payment.status == "creating":
                 await self._create_again(payment)
@@ -211,7 +245,7 @@ class Till:
         await self._db.write(settlement.look_later, payment.payment_id, at, now)
 
     def _pause_ms(self, payment: Payment, now: int) -> int:
-        fresh = now - payment.created_at <= self._pace.fast_until_ms
+        fresh = payment.status != "held" and now - payment.created_at <= self._pace.fast_until_ms
         return self._pace.fast_ms if fresh else self._pace.slow_ms
 
     def _tell(self, changes: Iterable[Change | None]) -> None:

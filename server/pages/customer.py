@@ -10,15 +10,17 @@ from aiohttp import web
 from server import keys
 from server.choice import choose
 from server.errors import BadRequest, NotFound, Unavailable
+from server.fiscal import is_email
 from server.moments import instant
 from server.money import price_text
 from server.pages.language import language
 from server.pages.order_view import status_json
 from server.pages.parse import json_object
 from server.pages.security import show_logo
+from server.payments import Method
 from server.sale import SIZES, check_order_id, read_link
 from server.sanitise import sanitise
-from server.settlement import check_payable
+from server.settlement import Wish, check_payable
 from server.store import devices, orders
 from server.store.rows import Device, Drink, Order
 from server.texts import text
@@ -132,8 +134,18 @@ async def initiate_payment(request: web.Request) -> web.Response:
         raise NotFound("order_not_found", order_id)
     check_payable(order, request.app[keys.NOW_MS]())
     device = await request.app[keys.SALE].selling_device(order.device_uuid)
-    url = await request.app[keys.TILL].begin_payment(device, order)
-    return web.json_response({"redirect_url": url})
+    confirmation = await request.app[keys.TILL].begin_payment(device, order, _wish(fields))
+    return web.json_response({"redirect_url": confirmation.url, "kind": confirmation.kind})
+
+
+def _wish(fields: dict[str, Any]) -> Wish:
+    """Return how the customer wants to pay. Raises BadRequest."""
+    method, email = _text_field(fields, "method") or Method.CARD, _text_field(fields, "email").strip()
+    if method not in set(Method):
+        raise BadRequest("invalid_request", f"method must be card or sbp, not {method[:20]!r}")
+    if email and not is_email(email):
+        raise BadRequest("invalid_email", "the address does not look like one")
+    return Wish(Method(method), email or None)
 
 
 async def manual_make(request: web.Request) -> web.Response:

@@ -19,6 +19,13 @@ from typing import Literal, Protocol
 from server.errors import DemitasseError
 
 
+class Method(StrEnum):
+    """What a customer pays with."""
+
+    CARD = "card"
+    SBP = "sbp"
+
+
 class PaymentStatus(StrEnum):
     """Where a payment stands at the provider. SUCCEEDED and CANCELED are final."""
 
@@ -38,6 +45,61 @@ class RefundStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Capabilities:
+    """What an account can do."""
+
+    least_minor: Mapping[Method, int]
+    """The methods that it offers, each with the least that it takes, in kopecks."""
+    holds: frozenset[Method]
+    """Methods whose money can be held, and later be captured or released."""
+    voids_unpaid: bool
+    """A payment that nobody has paid yet can be ended."""
+    partial_refunds: bool
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a fiscal receipt (54-FZ) says of one drink. Codes are YooKassa's (54fz/parameters-values)."""
+
+    email: str
+    description: str
+    amount_minor: int
+    vat_code: int
+    payment_subject: str
+    payment_mode: str
+    measure: str
+    tax_system_code: int | None
+
+
+@dataclass(frozen=True)
+class NewPayment:
+    """What a provider is asked for. Money is kopecks, times are UTC milliseconds."""
+
+    payment_id: str
+    order_id: str
+    attempt_no: int
+    amount_minor: int
+    currency: str
+    description: str
+    return_url: str
+    notification_url: str
+    expires_at: int
+    """Until when the order may be paid; a provider that can ends the payment then."""
+    method: Method = Method.CARD
+    hold: bool = False
+    """Hold the money; take it when the drink is made, give it back when it was not."""
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Where the customer pays: an address to open, or to show as a QR code for a phone."""
+
+    kind: Literal["redirect", "qr"]
+    url: str
+
+
+@dataclass(frozen=True)
 class PaymentSnapshot:
     """A payment as the provider told it at one moment; later moments may contradict it."""
 
@@ -53,7 +115,7 @@ class PaymentSnapshot:
     """What we sent with it: `order_id`, `payment_id`, `attempt`."""
     reason: str
     """Why it was canceled, in the provider's word; empty otherwise."""
-    confirmation_url: str | None
+    confirmation: Confirmation | None
     """Where the customer pays; None when there is nothing to open (any more)."""
     refunded_minor: int
 
@@ -138,24 +200,35 @@ class OfNoConcern(NotANotification):
     """A notification about something else than payments and refunds: acknowledge it and forget it."""
 
 
+class Bodies(Protocol):
+    """Makes the exact requests of one provider, to be saved before the first call. Pure; holds no secret.
+
+    Raises ValueError for a sum that is no price.
+    """
+
+    def payment_body(self, new: NewPayment) -> str:
+        """Return the request that asks for a payment."""
+
+    def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
+        """Return the request that takes held money."""
+
+    def release_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
+        """Return the request that gives held money back."""
+
+    def refund_body(
+        self, provider_payment_id: str, amount_minor: int, currency: str, reason: str, payment_body: str
+    ) -> str:
+        """Return the request that gives taken money back; `payment_body` is the payment's own request."""
+
+
 class Provider(Protocol):
     """One merchant's account at a payment provider.
 
-    Bodies are made by pure functions, to be saved before the first call; a repeat sends the saved text. A key
-    is at most 64 of `0-9 a-z A-Z + - _ .`, one per operation. Every call raises ProviderError.
+    A body is the text that `Bodies` made and that was saved; a repeat sends the same. A key is at most 64 of
+    `0-9 a-z A-Z + - _ .`, one per operation. Every call raises ProviderError.
     """
 
-    def payment_body(
-        self,
-        payment_id: str,
-        order_id: str,
-        attempt: int,
-        amount_minor: int,
-        currency: str,
-        description: str,
-        return_url: str,
-    ) -> str:
-        """Return the exact request that asks for a payment. Raises ValueError for a sum that is no price."""
+    capabilities: Capabilities
 
     async def create_payment(self, body: str, key: str) -> PaymentSnapshot:
         """Ask for the payment of `body`; the same key never makes a second one."""
@@ -169,8 +242,11 @@ class Provider(Protocol):
         For a create whose answer was lost for longer than its key lives.
         """
 
-    def refund_body(self, provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
-        """Return the exact request that asks for a refund. Raises ValueError for a sum that is no price."""
+    async def capture_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        """Take the money that is held; the same key never takes it twice."""
+
+    async def release_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        """Give the money back that is held."""
 
     async def create_refund(self, body: str, key: str) -> RefundSnapshot:
         """Ask for the refund of `body`; the same key never makes a second one."""

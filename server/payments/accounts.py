@@ -8,14 +8,16 @@ import structlog
 
 from server.db import Database, Transaction
 from server.errors import Unavailable
-from server.payments import Credentials, Provider
+from server.payments import Bodies, Credentials, Provider, yookassa_api
 from server.sandbox import ACCOUNT_ID, SECRET_KEY
 from server.store import devices
 from server.vault import NO_KEY, NotOpened, Vault
 
 log = structlog.get_logger()
 
-YOOKASSA_SCENARIOS = ("Yookassa",)
+YOOKASSA_SCENARIOS = ("Yookassa", "YookassaReceipt")
+RECEIPT_SCENARIOS = ("YookassaReceipt",)
+"""Scenarios whose payments come with a fiscal receipt."""
 SANDBOX = "Sandbox"
 SANDBOX_CREDENTIALS = Credentials(ACCOUNT_ID, SECRET_KEY)
 
@@ -113,6 +115,11 @@ def seal_credentials(vault: Vault) -> Transaction[int]:
             yield from devices.keep_credentials(merchant_id, scenario, vault.seal(body))
             sealed += 1
     return sealed
+
+
+def bodies_of(scenario: str) -> Bodies:
+    """Return what makes the requests of a scenario's provider."""
+    return yookassa_api
 
 
 def is_live(scenario: str, body: str) -> bool:

@@ -11,8 +11,10 @@ import aiohttp
 import structlog
 
 from server.payments import (
+    Capabilities,
     Credentials,
     InDoubt,
+    Method,
     Misconfigured,
     NotFound,
     PaymentSnapshot,
@@ -25,6 +27,14 @@ log = structlog.get_logger()
 
 ANSWER_LIMIT_BYTES = 1024 * 1024
 PAGE_SIZE = 100
+CAPABILITIES = Capabilities(
+    least_minor={Method.CARD: 100, Method.SBP: 100},
+    holds=frozenset({Method.CARD}),
+    voids_unpaid=False,
+    partial_refunds=True,
+)
+"""SBP is never held, and `/cancel` is for held payments only (OpenAPI specification)."""
+
 PAGES_AT_MOST = 50
 """5000 payments since the lost one: more than a shop of machines sells in the day that a key lives."""
 
@@ -36,6 +46,8 @@ class Yookassa:
     what moves money: YooKassa answers such a request within 30 s (response-handling/http-codes), and giving
     up earlier leaves it in doubt.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -51,28 +63,17 @@ class Yookassa:
         self._read_timeout_s = read_timeout_s
         self._write_timeout_s = write_timeout_s
 
-    def payment_body(
-        self,
-        payment_id: str,
-        order_id: str,
-        attempt: int,
-        amount_minor: int,
-        currency: str,
-        description: str,
-        return_url: str,
-    ) -> str:
-        """Return the exact request that asks for a payment; see `Provider`."""
-        return yookassa_api.payment_body(
-            payment_id, order_id, attempt, amount_minor, currency, description, return_url
-        )
-
-    def refund_body(self, provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
-        """Return the exact request that asks for a refund; see `Provider`."""
-        return yookassa_api.refund_body(provider_payment_id, amount_minor, currency, reason)
-
     async def create_payment(self, body: str, key: str) -> PaymentSnapshot:
         """Ask for the payment of `body`; the same key never makes a second one."""
         return _payment(await self._post("/payments", body, key))
+
+    async def capture_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        """Take the money that is held; the same key never takes it twice."""
+        return _payment(await self._post(f"/payments/{_path_part(provider_payment_id)}/capture", body, key))
+
+    async def release_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        """Give the money back that is held."""
+        return _payment(await self._post(f"/payments/{_path_part(provider_payment_id)}/cancel", body, key))
 
     async def create_refund(self, body: str, key: str) -> RefundSnapshot:
         """Ask for the refund of `body`; the same key never makes a second one."""

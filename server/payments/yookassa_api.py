@@ -11,16 +11,20 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from server.payments import (
+    Confirmation,
     Declined,
     Hint,
     InDoubt,
+    Method,
     Misconfigured,
+    NewPayment,
     NotANotification,
     NotFound,
     OfNoConcern,
     PaymentSnapshot,
     PaymentStatus,
     ProviderError,
+    Receipt,
     RefundSnapshot,
     RefundStatus,
     RetryLater,
@@ -47,36 +51,65 @@ S = TypeVar("S", bound=StrEnum)
 # Requests. ------------------------------------------------------------------------------------------
 
 
-def payment_body(
-    payment_id: str,
-    order_id: str,
-    attempt: int,
-    amount_minor: int,
-    currency: str,
-    description: str,
-    return_url: str,
-) -> str:
+def payment_body(new: NewPayment) -> str:
     """Return the body of `POST /payments`. `capture` is explicit, since its default is to hold the money."""
-    return _written(
-        {
-            "amount": _amount(amount_minor, currency),
-            "capture": True,
-            "confirmation": {"type": "redirect", "return_url": return_url},
-            "description": _shortened(description, DESCRIPTION_LIMIT),
-            "metadata": {"order_id": order_id, "payment_id": payment_id, "attempt": str(attempt)},
-        }
-    )
+    by_sbp = new.method is Method.SBP
+    body = {
+        "amount": _amount(new.amount_minor, new.currency),
+        "capture": not new.hold,
+        "confirmation": {"type": "qr" if by_sbp else "redirect", "return_url": new.return_url},
+        "description": _shortened(new.description, DESCRIPTION_LIMIT),
+        "metadata": {
+            "order_id": new.order_id,
+            "payment_id": new.payment_id,
+            "attempt": str(new.attempt_no),
+        },
+    }
+    if by_sbp or new.hold:  # else YooKassa's page offers all that the shop has, wallets too
+        body["payment_method_data"] = {"type": "sbp" if by_sbp else "bank_card"}
+    if new.receipt is not None:
+        body["receipt"] = _receipt(new.receipt, new.currency)
+    return _written(body)
 
 
-def refund_body(provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
-    """Return the body of `POST /refunds`; the amount is explicit also when all goes back."""
-    return _written(
-        {
-            "payment_id": provider_payment_id,
-            "amount": _amount(amount_minor, currency),
-            "description": _shortened(reason, REFUND_DESCRIPTION_LIMIT),
-        }
-    )
+def capture_body(provider_payment_id: str, amount_minor: int, currency: str) -> str:
+    """Return the body of `POST /payments/{id}/capture`; the amount is explicit also when all is taken."""
+    return _written({"amount": _amount(amount_minor, currency)})
+
+
+def release_body(provider_payment_id: str, amount_minor: int, currency: str) -> str:
+    """Return the body of `POST /payments/{id}/cancel`, which says nothing: all that is held goes back."""
+    return "{}"
+
+
+def refund_body(
+    provider_payment_id: str, amount_minor: int, currency: str, reason: str, payment_body: str
+) -> str:
+    """Return the body of `POST /refunds`; amount and receipt are explicit also when all goes back."""
+    body = {
+        "payment_id": provider_payment_id,
+        "amount": _amount(amount_minor, currency),
+        "description": _shortened(reason, REFUND_DESCRIPTION_LIMIT),
+    }
+    receipt = json.loads(payment_body).get("receipt")
+    return _written(body | ({"receipt": receipt} if receipt else {}))
+
+
+def _receipt(receipt: Receipt, currency: str) -> Json:
+    """Return the receipt of one drink (54fz/parameters-values); it is sold at a machine, not on the web."""
+    item = {
+        "description": _shortened(receipt.description, DESCRIPTION_LIMIT),
+        "quantity": 1,
+        "amount": _amount(receipt.amount_minor, currency),
+        "vat_code": receipt.vat_code,
+        "payment_subject": receipt.payment_subject,
+        "payment_mode": receipt.payment_mode,
+        "measure": receipt.measure,
+    }
+    told: dict[str, Any] = {"customer": {"email": receipt.email}, "internet": False, "items": [item]}
+    if receipt.tax_system_code is not None:
+        told["tax_system_code"] = receipt.tax_system_code
+    return told
 
 
 def _amount(amount_minor: int, currency: str) -> dict[str, str]:
@@ -121,7 +154,7 @@ def payment(answer: Json) -> PaymentSnapshot:
             test=answer.get("test") is True,
             metadata={_text(key): _text(value) for key, value in _part(answer, "metadata").items()},
             reason=_reason(answer),
-            confirmation_url=_web_address(_part(answer, "confirmation").get("confirmation_url")),
+            confirmation=_confirmation(_part(answer, "confirmation")),
             refunded_minor=_money(refunded)[0] if refunded is not None else 0,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -180,6 +213,14 @@ def _money(amount: Any) -> tuple[int, str]:
 def _reason(answer: Json) -> str:
     details = _part(answer, "cancellation_details")
     return _text(details.get("reason", ""))
+
+
+def _confirmation(told: Json) -> Confirmation | None:
+    if told.get("type") == "qr":
+        url = _web_address(told.get("confirmation_data"))
+        return Confirmation("qr", url) if url else None
+    url = _web_address(told.get("confirmation_url"))
+    return Confirmation("redirect", url) if url else None
 
 
 def _web_address(value: object) -> str | None:

@@ -5,13 +5,10 @@ from typing import Any
 from server.db import Statement, Transaction
 from server.store.rows import Agent, Device, Drink, columns, from_row, many, one, update
 
+_OF_MERCHANT = ("merchant_name", "valid_until", "holds_cards_since", "receipt")
 _DEVICE = (
-    ", ".join(
-        f"devices.{name}"
-        for name in columns(Device).split(", ")
-        if name not in ("merchant_name", "valid_until")
-    )
-    + ", merchants.name AS merchant_name, merchants.valid_until"
+    ", ".join(f"devices.{name}" for name in columns(Device).split(", ") if name not in _OF_MERCHANT)
+    + ", merchants.name AS merchant_name, merchants.valid_until, holds_cards_since, merchants.receipt"
 )
 _FROM = "FROM devices JOIN merchants ON merchants.merchant_id = devices.merchant_id"
 _AGENT = columns(Agent)
@@ -37,6 +34,14 @@ def drink(device_uuid: str, drink_no: str) -> Transaction[Drink | None]:
         (device_uuid, drink_no),
     )
     return one(Drink, rows)
+
+
+def drink_receipt(device_uuid: str, drink_no: str) -> Transaction[str | None]:
+    """What a drink's receipts say otherwise than the merchant's, as JSON, or None."""
+    rows = yield Statement(
+        "SELECT receipt FROM drinks WHERE device_uuid = $1 AND drink_no = $2", (device_uuid, drink_no)
+    )
+    return rows[0]["receipt"] if rows else None
 
 
 def menu(device_uuid: str) -> Transaction[list[Drink]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from server.db import Statement, Transaction
 from server.store.rows import (
+    Capture,
     Notification,
     Payment,
     Refund,
@@ -16,6 +17,7 @@ from server.store.rows import (
 )
 
 _PAYMENT, _REFUND, _NOTIFICATION = columns(Payment), columns(Refund), columns(Notification)
+_CAPTURE = columns(Capture)
 
 
 def get(payment_id: str) -> Transaction[Payment | None]:
@@ -109,6 +111,44 @@ def due_refunds(now: int, limit: int = 50) -> Transaction[list[Refund]]:
         (now, limit),
     )
     return many(Refund, rows)
+
+
+def add_capture(capture: Capture) -> Transaction[None]:
+    """Held money is to be taken, with its key and body; once per payment."""
+    sql, values = insert("captures", capture)
+    yield Statement(f"{sql} ON CONFLICT (payment_id) DO NOTHING", values)
+
+
+def get_capture(payment_id: str) -> Transaction[Capture | None]:
+    """The capture of a payment, or None."""
+    rows = yield Statement(f"SELECT {_CAPTURE} FROM captures WHERE payment_id = $1", (payment_id,))
+    return one(Capture, rows)
+
+
+def change_capture(capture: Capture, changes: dict[str, Any]) -> Transaction[Capture | None]:
+    """Write just `changes` if the capture still has `capture`'s status; None: someone was first."""
+    sql, values = update(
+        "captures", changes, "payment_id = $1 AND status = $2", capture.payment_id, capture.status
+    )
+    rows = yield Statement(f"{sql} RETURNING {_CAPTURE}", values)
+    return from_row(Capture, rows[0]) if rows else None
+
+
+def due_captures(now: int, limit: int = 50) -> Transaction[list[Capture]]:
+    """Captures to send now."""
+    rows = yield Statement(
+        f"SELECT {_CAPTURE} FROM captures WHERE next_try_at IS NOT NULL AND next_try_at <= $1 "
+        "ORDER BY next_try_at LIMIT $2",
+        (now, limit),
+    )
+    return many(Capture, rows)
+
+
+def next_capture() -> Transaction[int | None]:
+    """When a capture must be sent next, or None."""
+    rows = yield Statement("SELECT min(next_try_at) AS at FROM captures WHERE next_try_at IS NOT NULL")
+    at: int | None = rows[0]["at"]
+    return at
 
 
 def next_check() -> Transaction[int | None]:

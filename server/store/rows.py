@@ -77,6 +77,21 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """A row of `captures`: held money of a payment that is to be taken."""
+
+    payment_id: str
+    idempotence_key: str
+    body: str
+    status: str
+    detail: str
+    tries: int
+    next_try_at: int | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """A row of `refunds`."""
 
@@ -127,12 +142,14 @@ class Make:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A row of `devices` with its merchant's name and validity."""
+    """A row of `devices` with what its merchant says: name, validity, holding, receipts."""
 
     device_uuid: str
     merchant_id: str
     merchant_name: str
     valid_until: int | None
+    holds_cards_since: int | None
+    receipt: str | None
     location: str
     payment_scenario: str
     redirect_url: str | None

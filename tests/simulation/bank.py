@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from server.payments import (
+    Capabilities,
+    Confirmation,
     Declined,
     InDoubt,
+    Method,
+    NewPayment,
     NotFound,
     PaymentSnapshot,
     PaymentStatus,
@@ -27,6 +31,8 @@ T = TypeVar("T")
 
 ACCOUNT_ID = "100500"
 PAYABLE_S = 150.0
+HOLD_S = 900.0
+"""After this time held money goes back by itself."""
 """After this time an unpaid payment is canceled."""
 
 HANG_S = 20.0
@@ -41,7 +47,7 @@ class Payment:
     amount_minor: int
     metadata: dict[str, str]
     history: list[tuple[float, PaymentStatus]]
-    final: bool = False
+    hold: bool = False
 
     @property
     def status(self) -> PaymentStatus:
@@ -82,13 +88,13 @@ class Bank:
 
     # --- payments -----------------------------------------------------------------------------------
 
-    def create(self, key: str, amount_minor: int, metadata: dict[str, str]) -> Payment:
+    def create(self, key: str, amount_minor: int, metadata: dict[str, str], *, hold: bool = False) -> Payment:
         """Open a payment, or find the one that this key opened."""
         known = self._by_key.get(key)
         if isinstance(known, Payment):
             return known
         payment = Payment(
-            f"bp-{len(self.payments) + 1:03}", amount_minor, metadata, [(_now(), PaymentStatus.PENDING)]
+            f"bp-{len(self.payments) + 1:03}", amount_minor, metadata, [(_now(), PaymentStatus.PENDING)], hold
         )
         self.payments[payment.payment_id] = self._by_key[key] = payment
         asyncio.get_running_loop().call_later(PAYABLE_S, self.cancel, payment)
@@ -99,8 +105,31 @@ class Bank:
         payment = self.payments[payment_id]
         if payment.status is not PaymentStatus.PENDING:
             return False
-        self._become(payment, PaymentStatus.SUCCEEDED)
+        self._become(payment, PaymentStatus.WAITING_FOR_CAPTURE if payment.hold else PaymentStatus.SUCCEEDED)
+        if payment.hold:
+            asyncio.get_running_loop().call_later(HOLD_S, self._let_go, payment)
         return True
+
+    def capture(self, key: str, payment: Payment, amount_minor: int) -> Payment:
+        """Take the money that is held."""
+        return self._end_hold(key, payment, PaymentStatus.SUCCEEDED)
+
+    def release(self, key: str, payment: Payment) -> Payment:
+        """Give the money back that is held."""
+        return self._end_hold(key, payment, PaymentStatus.CANCELED)
+
+    def _end_hold(self, key: str, payment: Payment, end: PaymentStatus) -> Payment:
+        if key not in self._by_key:
+            if payment.status is not PaymentStatus.WAITING_FOR_CAPTURE:
+                raise Declined(f"the payment is {payment.status}")
+            self._become(payment, end)
+            self._by_key[key] = payment
+        return payment
+
+    def _let_go(self, payment: Payment) -> None:
+        """The shop has not taken the money in time."""
+        if payment.status is PaymentStatus.WAITING_FOR_CAPTURE:
+            self._become(payment, PaymentStatus.CANCELED)
 
     def cancel(self, payment: Payment) -> None:
         """Nobody pays."""
@@ -193,32 +222,38 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def refund_body(provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
-    """Return the request that the bank reads as a refund."""
-    return json.dumps({"payment_id": provider_payment_id, "amount": amount_minor})
+class Bodies:
+    """Implements `server.payments.Bodies`: what the bank reads."""
+
+    def payment_body(self, new: NewPayment) -> str:
+        asked = {"payment_id": new.payment_id, "order_id": new.order_id, "amount": new.amount_minor}
+        return json.dumps(asked | {"hold": new.hold})
+
+    def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
+        return json.dumps({"amount": amount_minor})
+
+    def release_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
+        return "{}"
+
+    def refund_body(
+        self, provider_payment_id: str, amount_minor: int, currency: str, reason: str, payment_body: str
+    ) -> str:
+        return json.dumps({"payment_id": provider_payment_id, "amount": amount_minor})
 
 
 class Client:
     """Implements `server.payments.Provider` for one life of the server."""
 
+    capabilities = Capabilities(
+        least_minor={Method.CARD: 1, Method.SBP: 1},
+        holds=frozenset({Method.CARD}),
+        voids_unpaid=False,
+        partial_refunds=True,
+    )
+
     def __init__(self, bank: Bank, life: Life) -> None:
         self._bank = bank
         self._life = life
-
-    def payment_body(
-        self,
-        payment_id: str,
-        order_id: str,
-        attempt: int,
-        amount_minor: int,
-        currency: str,
-        description: str,
-        return_url: str,
-    ) -> str:
-        return json.dumps({"payment_id": payment_id, "order_id": order_id, "amount": amount_minor})
-
-    def refund_body(self, provider_payment_id: str, amount_minor: int, currency: str, reason: str) -> str:
-        return refund_body(provider_payment_id, amount_minor, currency, reason)
 
     async def create_payment(self, body: str, key: str) -> PaymentSnapshot:
         if self._bank.happens(self._bank.faults.decline):
@@ -226,7 +261,20 @@ class Client:
             raise Declined("not today")
         asked = json.loads(body)
         metadata = {"order_id": asked["order_id"], "payment_id": asked["payment_id"]}
-        return await self._call(lambda: self._payment(self._bank.create(key, asked["amount"], metadata)))
+        return await self._call(
+            lambda: self._payment(self._bank.create(key, asked["amount"], metadata, hold=asked["hold"]))
+        )
+
+    async def capture_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        amount_minor = json.loads(body)["amount"]
+        return await self._call(
+            lambda: self._payment(self._bank.capture(key, self._known(provider_payment_id), amount_minor))
+        )
+
+    async def release_payment(self, provider_payment_id: str, body: str, key: str) -> PaymentSnapshot:
+        return await self._call(
+            lambda: self._payment(self._bank.release(key, self._known(provider_payment_id)))
+        )
 
     async def fetch_payment(self, provider_payment_id: str) -> PaymentSnapshot:
         return await self._call(lambda: self._payment(self._known(provider_payment_id)))
@@ -303,7 +351,7 @@ class Client:
             False,
             payment.metadata,
             "",
-            f"bank/{payment.payment_id}",
+            Confirmation("redirect", f"bank/{payment.payment_id}"),
             0,
         )
 

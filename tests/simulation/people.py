@@ -10,7 +10,9 @@ from server import case_work, choice
 from server.case_work import ACTIONS, Decision
 from server.errors import DemitasseError
 from server.order import Status
+from server.payments import Method
 from server.sale import Link
+from server.settlement import Wish
 from server.store import cases, orders
 from server.store.rows import Case, Order
 from tests.simulation.bank import Bank
@@ -50,6 +52,8 @@ class Customer:
     async def _pay_once(self) -> bool:
         """Pay, or not; return whether to try once more."""
         clicks = 2 if self._happens(self._people.click_twice) else 1
+        if self._happens(self._people.change_method):
+            await self._begin_with_sbp()
         urls = await asyncio.gather(*(self._try(self._initiate) for _ in range(clicks)))
         url = next((url for url in urls if url), None)
         if self._happens(self._people.scan_again):
@@ -65,6 +69,13 @@ class Customer:
         late = self._happens(self._people.pay_late)
         await asyncio.sleep(self._chance.uniform(20, 100) if late else self._chance.uniform(1, 10))
         return not self._bank.pay(payment_id)
+
+    async def _begin_with_sbp(self) -> None:
+        """Begin another payment first, which may be paid as well."""
+        url = await self._try(partial(self._initiate, method=Method.SBP))
+        await asyncio.sleep(self._chance.uniform(0.1, 5))
+        if url is not None and self._chance.random() < 0.3:
+            self._bank.pay(url.removeprefix("bank/"))
 
     async def _choose_if_asked(self) -> None:
         for _ in range(8):
@@ -88,11 +99,11 @@ class Customer:
     async def _scan(self, service: Service) -> Order:
         return await service.sale.order_of(Link(self.device_uuid, self.drink_no, "small", self.order_id))
 
-    async def _initiate(self, service: Service) -> str:
+    async def _initiate(self, service: Service, method: Method = Method.CARD) -> str:
         order = await self._look(service)
         assert order is not None
         device = await service.sale.selling_device(order.device_uuid)
-        return await service.parts.till.begin_payment(device, order)
+        return (await service.parts.till.begin_payment(device, order, Wish(method))).url
 
     async def _look(self, service: Service) -> Order | None:
         return await service.parts.db.read(orders.get, self.order_id)

@@ -92,6 +92,8 @@ class People:
     cancel: float = 0.0
     pay_late: float = 0.0
     technician: bool = False
+    change_method: float = 0.0
+    """The customer begins with SBP, comes back, and takes the card."""
     mistakes: float = 0.0
     """A technician decides without having looked."""
 
@@ -123,6 +125,8 @@ class Plan:
     server_clock_ms: int = 0
     """Largest step of the server's clock, either way."""
     slow_disks: bool = False
+    holds: bool = False
+    """A card's money is held until the drink is made."""
     bank: Bank = field(default_factory=Bank)
     machine: Machine = field(default_factory=Machine)
     people: People = field(default_factory=People)
@@ -152,6 +156,7 @@ def draw(seed: int) -> Plan:
         bank=_bank(chance, sometimes) if sometimes.is_so(0.5) else Bank(),
         machine=_machine(chance, sometimes) if sometimes.is_so(0.5) else Machine(),
         people=_people(chance, sometimes) if sometimes.is_so(0.6) else People(),
+        holds=sometimes.is_so(0.4),
     )
 
 
@@ -231,4 +236,5 @@ def _people(chance: random.Random, sometimes: _Sometimes) -> People:
         pay_late=sometimes(0.3, 0.8),
         technician=sometimes.is_so(0.5),
         mistakes=sometimes(0.2, 0.7),
+        change_method=sometimes(0.2, 0.8),
     )

@@ -75,8 +75,10 @@ def _money(world: World, facts: Facts) -> Iterator[str]:
             yield f"payment {payment_id} was refunded {times} times"
     kept: Counter[str] = Counter()
     for payment in world.bank.payments.values():
+        order_id = payment.metadata.get("order_id")
+        if payment.status is PaymentStatus.WAITING_FOR_CAPTURE and not _open(facts, order_id):
+            yield f"money of {order_id} is held ({payment.payment_id}), and nobody is asked"
         if payment.status is PaymentStatus.SUCCEEDED and not given_back[payment.payment_id]:
-            order_id = payment.metadata.get("order_id")
             if order_id is not None:
                 kept[order_id] += 1
             elif not _case(facts, "stray_money", payment.payment_id):
@@ -98,6 +100,10 @@ def _balance(world: World, facts: Facts, order_id: str, kept: int) -> Iterator[s
     loss = any(case["kind"] == "delivered_and_refunded" for case in cases)
     if cups > kept and not loss and not given_up:
         yield f"{order_id}: {cups} drinks for {kept} payments, and no loss on record"
+
+
+def _open(facts: Facts, order_id: str | None) -> bool:
+    return any(case["order_id"] == order_id and case["closed_at"] is None for case in facts.cases)
 
 
 def _case(facts: Facts, kind: str, subject: str) -> bool:

@@ -69,7 +69,7 @@ class Service:
             unknown_refund_ms=self._chance.choice((40_000, 240_000, FAR_OFF_MS)),
             late_after_ms=self._chance.choice((20_000, 60_000)),
             new_id=self._new_id,
-            refund_body=banks.refund_body,
+            bodies=lambda scenario: banks.Bodies(),
         )
 
     def now_ms(self) -> int:

@@ -206,6 +206,7 @@ _UNFINISHED = {
     "order": "SELECT order_id, status FROM orders "
     "WHERE status = 'pending' OR deadline_at - updated_at < 3600000",
     "payment": "SELECT payment_id, status FROM payments WHERE next_check_at IS NOT NULL",
+    "capture": "SELECT payment_id, status FROM captures WHERE next_try_at IS NOT NULL",
     "refund": "SELECT refund_id, status FROM refunds WHERE next_try_at IS NOT NULL",
     "notification": "SELECT object_id, event FROM notifications WHERE handled_at IS NULL",
     "make": "SELECT command_id, state FROM makes WHERE wake_at IS NOT NULL",
@@ -219,7 +220,11 @@ def _open_on(board: Board) -> list[tuple[str, Any]]:
 
 
 def _furnishing(plan: Plan) -> Transaction[None]:
-    yield Statement("INSERT INTO merchants (merchant_id, name, updated_at) VALUES ('m1', 'Shop', 0)")
+    yield Statement(
+        "INSERT INTO merchants (merchant_id, name, updated_at, holds_cards_since) "
+        "VALUES ('m1', 'Shop', 0, $1)",
+        (0 if plan.holds else None,),
+    )
     body = f'{{"account_id": "{ACCOUNT_ID}", "secret_key": "live_key"}}'
     yield Statement("INSERT INTO credentials VALUES ('m1', 'Yookassa', $1, 0)", (body,))
     for number in range(1, plan.devices + 1):

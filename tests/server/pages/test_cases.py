@@ -6,7 +6,7 @@ import pytest
 
 from agent.wire import MakeState
 from server import keys
-from server.settlement import refund_refused
+from server.money_back import refund_refused
 from server.store import cases, makes, orders, payments
 
 

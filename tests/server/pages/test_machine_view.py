@@ -12,7 +12,7 @@ from server.store.rows import Agent, Device
 NOW = 1_795_435_200_000
 THRESHOLD_MS = 30_000
 
-DEVICE = Device("dev-1", "m1", "Кофе у дома", None, "ул. Ленина, 1", "Sandbox", *[None] * 11)
+DEVICE = Device("dev-1", "m1", "Кофе у дома", None, None, None, "ул. Ленина, 1", "Sandbox", *[None] * 11)
 AGENT = Agent("dev-1", 1, "boot", "journal", 0, NOW, NOW, "ready", "Jura Z10", None, "", NOW)
 FAILURE = Failure(
     command_id="make-1",

@@ -46,13 +46,13 @@ async def test_a_payment_is_made_and_waits_for_its_customer(street):
     assert (payment.amount_minor, payment.currency) == (15000, "RUB")
     assert payment.metadata == {"order_id": "order-1", "payment_id": "p1", "attempt": "1"}
     assert (payment.account_id, payment.test) == (ACCOUNT_ID, True)
-    assert payment.confirmation_url.startswith(street.sandbox.base_url)
+    assert payment.confirmation.url.startswith(street.sandbox.base_url)
 
 
 async def test_a_paid_payment_has_succeeded_and_nothing_is_left_to_open(street):
     payment = await street.paid()
     assert payment.status is PaymentStatus.SUCCEEDED
-    assert payment.confirmation_url is None
+    assert payment.confirmation is None
     assert payment.refunded_minor == 0
 
 

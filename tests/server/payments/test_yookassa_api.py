@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from server.payments import Hint, InDoubt, NotANotification, OfNoConcern, PaymentStatus, RefundStatus
 from server.payments import yookassa_api as api
+from tests.fakes.asked import asked_for
 
 ID = "2d7f1c2e-000f-5000-9000-1b4e5f6a7c8d"
 REFUND_ID = "2d7f1d99-0015-5000-8000-1f2e3d4c5b6a"
@@ -40,26 +41,26 @@ def notification(event: str, of: Any) -> bytes:
 
 
 def test_a_payment_body_takes_the_money_at_once_and_carries_our_ids():
-    body = json.loads(api.payment_body("p1", "o1", 2, 15000, "RUB", "Кофе\n300 мл", "https://s.example/o/1"))
+    body = json.loads(api.payment_body(asked_for(attempt_no=2, description="Кофе\n300 мл")))
     assert body == {
         "amount": {"value": "150.00", "currency": "RUB"},
         "capture": True,
-        "confirmation": {"type": "redirect", "return_url": "https://s.example/o/1"},
+        "confirmation": {"type": "redirect", "return_url": "https://shop.example/o/1"},
         "description": "Кофе 300 мл",
-        "metadata": {"order_id": "o1", "payment_id": "p1", "attempt": "2"},
+        "metadata": {"order_id": "order-1", "payment_id": "p1", "attempt": "2"},
     }
 
 
 def test_long_descriptions_are_cut_to_what_is_accepted():
-    payment = json.loads(api.payment_body("p1", "o1", 1, 100, "RUB", "ы" * 300, "https://s.example/"))
-    refund = json.loads(api.refund_body(ID, 100, "RUB", "ы" * 300))
+    payment = json.loads(api.payment_body(asked_for(description="ы" * 300)))
+    refund = json.loads(api.refund_body(ID, 100, "RUB", "ы" * 300, "{}"))
     assert (len(payment["description"]), len(refund["description"])) == (128, 250)
 
 
 @pytest.mark.parametrize("amount_minor", [0, -1])
 def test_a_refund_always_has_an_amount(amount_minor: int):
     with pytest.raises(ValueError, match="at least one kopeck"):
-        api.refund_body(ID, amount_minor, "RUB", "")
+        api.refund_body(ID, amount_minor, "RUB", "", "{}")
 
 
 def test_the_payment_of_the_documentation_is_read():
@@ -83,7 +84,7 @@ def test_what_money_does_not_depend_on_may_be_missing_or_strange():
         "confirmation": {"confirmation_url": "javascript:alert(1)"},
     }
     payment = api.payment({**{name: SUCCEEDED[name] for name in ("id", "status", "amount")}, **strange})
-    assert (payment.account_id, payment.metadata, payment.confirmation_url) == (None, {}, None)
+    assert (payment.account_id, payment.metadata, payment.confirmation) == (None, {}, None)
     assert payment.test is False
 
 

@@ -15,10 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from server.db import Database, open_database
-from server.payments import Credentials, PaymentSnapshot
+from server.payments import Credentials, PaymentSnapshot, yookassa_api
 from server.payments.yookassa import Yookassa
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, Sandbox
 from server.sandbox.app import NOTIFICATION_PATH
+from tests.fakes.asked import asked_for
 
 PAGE = "{{ shop_name }}|{{ payment.amount_text }}|{{ payment.status }}|{{ payment.return_url }}"
 WAIT_S = 5.0
@@ -77,11 +78,9 @@ class Street:
     session: aiohttp.ClientSession
     db: Database
 
-    def body(self, amount_minor: int = 15000, payment_id: str = "p1") -> str:
+    def body(self, amount_minor: int = 15000, **otherwise: Any) -> str:
         """Return the body of a payment."""
-        return self.shop.payment_body(
-            payment_id, "order-1", 1, amount_minor, "RUB", "Капучино", "https://shop.example/o/1"
-        )
+        return yookassa_api.payment_body(asked_for(amount_minor=amount_minor, **otherwise))
 
     async def create(self, key: str = "pay-1", **options: Any) -> PaymentSnapshot:
         """Return a payment that waits for its customer."""
@@ -95,7 +94,8 @@ class Street:
 
     async def refund(self, payment: PaymentSnapshot, amount_minor: int, key: str = "refund-1") -> Any:
         """Return a refund of the payment."""
-        body = self.shop.refund_body(payment.provider_payment_id, amount_minor, "RUB", "Не приготовлен")
+        about = (payment.provider_payment_id, amount_minor, "RUB", "Не приготовлен", self.body())
+        body = yookassa_api.refund_body(*about)
         return await self.shop.create_refund(body, key)
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:

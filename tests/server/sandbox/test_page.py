@@ -30,7 +30,7 @@ async def press(street: Street, address: str, result: str) -> tuple[int, Any]:
 
 @pytest.fixture
 async def address(street) -> str:
-    return (await street.create()).confirmation_url
+    return (await street.create()).confirmation.url
 
 
 async def test_the_page_shows_what_is_paid_for(street, address):

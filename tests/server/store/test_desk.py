@@ -9,6 +9,7 @@ from agent.wire import Actuated, Code, MakeState
 from server import make_progress, progress
 from server.db import Database, Statement, Transaction, open_database
 from server.order import Event
+from server.payments import yookassa_api
 from server.progress import Rules
 from server.store import desk, makes, orders
 from server.store.desk import NEWEST, Failure, Place
@@ -23,7 +24,7 @@ RULES = Rules(
     late_after_ms=300_000,
     unknown_refund_ms=3_600_000,
     new_id=str,
-    refund_body=lambda *_: "{}",
+    bodies=lambda scenario: yookassa_api,
 )
 
 
