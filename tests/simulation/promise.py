@@ -96,7 +96,9 @@ def _balance(world: World, facts: Facts, order_id: str, kept: int) -> Iterator[s
         return
     if kept > cups:
         yield f"{order_id}: {kept} payments kept for {cups} drinks, and no open case"
-    given_up = any(case["closed_by"] == "timer" and case["resolution"] == "money_back" for case in cases)
+    given_up = any(
+        case["closed_by"] in ("timer", "provider") and case["resolution"] == "money_back" for case in cases
+    )
     loss = any(case["kind"] == "delivered_and_refunded" for case in cases)
     if cups > kept and not loss and not given_up:
         yield f"{order_id}: {cups} drinks for {kept} payments, and no loss on record"
