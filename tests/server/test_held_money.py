@@ -7,7 +7,7 @@ import pytest
 
 from agent import wire
 from server import keys
-from server.payments import InDoubt, Method
+from server.payments import InDoubt
 from server.payments.yookassa import Yookassa
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, NoticeFault
 from tests.fakes.shop import Shop
@@ -105,31 +105,6 @@ async def test_a_made_drink_whose_hold_has_ended_is_a_case(shop: Shop):
     await shop.until_rows("SELECT 1 FROM cases WHERE kind = 'capture_failed'")
     assert (await shop.row("captures"))["status"] == "failed"
     assert (await shop.state())["status"] == "successful"
-
-
-async def test_sbp_is_never_held(shop: Shop):
-    assert (await shop.scan()).status == 302
-    started = await shop.post("/v1/initiate-payment", json={"order_id": "order-1", "method": "sbp"})
-    assert started.json["kind"] == "qr"
-    assert '"capture":true' in (await payment(shop))["body"]
-
-
-async def test_a_customer_who_pays_both_ways_has_one_drink_and_one_payment_back(shop: Shop):
-    await shop.agent()
-    assert (await shop.scan()).status == 302
-    pages = []
-    for method in (Method.SBP, Method.CARD):
-        started = await shop.post("/v1/initiate-payment", json={"order_id": "order-1", "method": method})
-        pages.append(started.json["redirect_url"])
-    for page in pages:
-        await shop.finish(page)
-    await shop.until("order-1", lambda order: order["status"] != "pending")
-    await shop.until_rows("SELECT 1 FROM refunds")
-    shop.later(2.5)
-    await shop.until_rows("SELECT 1 FROM refunds WHERE status = 'succeeded'")
-    assert len(await shop.rows("SELECT 1 FROM makes")) == 1
-    assert len(await shop.rows("SELECT 1 FROM refunds")) == 1
-    assert (await shop.state())["refund_status"] is None
 
 
 async def test_a_capture_whose_answer_is_lost_is_sent_again_with_its_key(
