@@ -1,10 +1,11 @@
-"""What becomes of a refund, as whole transactions: sent again, ended, refused."""
+"""What becomes of a refund, as whole transactions: sent again, ended, refused, adopted."""
 
 from server.db import Transaction
+from server.order import AWAITS_DRINK, Event, Status
 from server.payments import RefundSnapshot, RefundStatus
-from server.progress import EXTRA_PAYMENT, Rules, open_case
+from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, happen, open_case
 from server.store import cases, orders, payments
-from server.store.rows import Refund
+from server.store.rows import Payment, Refund
 
 
 def settle_refund(
@@ -61,3 +62,68 @@ def try_refund_later(refund_id: str, at: int, detail: str, now: int) -> Transact
     if refund is not None and refund.status == "pending":
         changes = {"next_try_at": at, "tries": refund.tries + 1, "detail": detail, "updated_at": now}
         yield from payments.change_refund(refund, changes)
+
+
+# --- refunds made by hand at the provider -------------------------------------------------------------
+
+
+def adopt_refund(
+    rules: Rules, payment_id: str, snapshot: RefundSnapshot, now: int
+) -> Transaction[Change | None]:
+    """Take a refund into our books that somebody made at the provider. The same again changes nothing.
+
+    A drink that is still owed is not owed any more. A refund of a part is for a person to understand.
+    """
+    payment = yield from payments.get(payment_id)
+    order = (yield from orders.get(payment.order_id)) if payment is not None else None
+    if payment is None or order is None or snapshot.status is RefundStatus.CANCELED:
+        return None
+    if (yield from payments.refund_of(payment_id)) is not None:
+        return None
+    if snapshot.amount_minor != payment.amount_minor or payment.status != "succeeded":
+        told = f"refund {snapshot.provider_refund_id} of {snapshot.amount_minor} kopecks was made by hand"
+        yield from open_case(rules, "books_differ", snapshot.provider_refund_id, now, told, order)
+        return None
+    earlier = [
+        refund
+        for refund in (yield from payments.refunds_of_order(order.order_id))
+        if refund.payment_id == payment_id
+    ]
+    extra = any(refund.reason == EXTRA_PAYMENT for refund in earlier)
+    adopted = _adopted(rules, payment, snapshot, EXTRA_PAYMENT if extra else BY_HAND, now)
+    yield from payments.add_refund(adopted)
+    for refund in earlier:
+        yield from cases.close("refund_failed", refund.refund_id, now, "provider", "refund_adopted")
+    change = None
+    if not extra and (order.status in AWAITS_DRINK or order.status == Status.MANUAL_MAKE):
+        change = yield from happen(rules, order, Event.MONEY_BACK, now, "provider", said=BY_HAND)
+        order = change.after
+    if not extra and order.refund_status != adopted.status:
+        order = yield from orders.change(order, {"refund_status": adopted.status, "updated_at": now})
+    note = f"{snapshot.provider_refund_id}: {BY_HAND}"
+    yield from orders.add_event(
+        order.order_id, now, "refund_adopted", order.status, order.status, "provider", note
+    )
+    return change
+
+
+def _adopted(rules: Rules, payment: Payment, snapshot: RefundSnapshot, reason: str, now: int) -> Refund:
+    pending = snapshot.status is RefundStatus.PENDING
+    return Refund(
+        refund_id=rules.new_id("refund"),
+        payment_id=payment.payment_id,
+        order_id=payment.order_id,
+        kind="refund",
+        amount_minor=snapshot.amount_minor,
+        currency=snapshot.currency,
+        reason=reason,
+        idempotence_key=f"by-hand-{snapshot.provider_refund_id}",
+        body="",
+        provider_refund_id=snapshot.provider_refund_id,
+        status="pending" if pending else "succeeded",
+        detail="",
+        tries=0,
+        next_try_at=now if pending else None,
+        created_at=now,
+        updated_at=now,
+    )

@@ -165,10 +165,13 @@ class Notifications:
             return None if again else "unmatched: no shop of ours has it"
         for payment in await self._db.read(payments.by_provider_id, found[1].provider_payment_id):
             refund = await self._db.read(payments.refund_of, payment.payment_id)
-            if refund is not None and refund.status == "pending":
+            if refund is None:
+                await self._refunds.adopt(payment, found[1])
+                return "refund made by hand, adopted"
+            if refund.status == "pending":
                 await self._refunds.work_on(refund)
                 return "refund followed"
-            return "refund known" if refund is not None else "unmatched: refund made by hand"
+            return "refund known"
         return "unmatched: refund of a payment that is not ours"
 
     async def _seek(

@@ -20,6 +20,9 @@ from server.store.rows import Capture, Case, Make, Order, Payment, Refund
 EXTRA_PAYMENT = "Заказ уже оплачен или завершён"
 """Reason of a refund that is not the order's own: of a second payment, or of one that came too late."""
 
+BY_HAND = "Возврат в кабинете банка"
+"""Reason of a refund that somebody made at the provider, and that we have taken into our books."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -196,9 +199,13 @@ def open_case(
 def refund_order(rules: Rules, order: Order, now: int) -> Transaction[None]:
     """Begin the refund of the payment that bought the order; without one it is a case.
 
-    A payment that has had a refund, even one that failed, is not it: it was one too many.
+    A payment that has had a refund, even one that failed, is not it: it was one too many. What was given back
+    by hand need not go back again.
     """
-    given_back = {refund.payment_id for refund in (yield from payments.refunds_of_order(order.order_id))}
+    refunds = yield from payments.refunds_of_order(order.order_id)
+    if any(refund.reason == BY_HAND and refund.status != "failed" for refund in refunds):
+        return
+    given_back = {refund.payment_id for refund in refunds}
     for payment in (yield from payments.of_order(order.order_id)):
         if payment.status in ("held", "succeeded") and payment.payment_id not in given_back:
             yield from add_refund(rules, payment, now, "Напиток не приготовлен")

@@ -74,6 +74,14 @@ class Refunds:
                 return
             self._tell(ended)
 
+    async def adopt(self, payment: Payment, snapshot: RefundSnapshot) -> None:
+        """Take a refund into our books that somebody made at the provider."""
+        log.warning("refund made by hand", payment_id=payment.payment_id, refund=snapshot.provider_refund_id)
+        REFUNDS.labels("adopted").inc()
+        now = self._now_ms()
+        change = await self._db.write(money_back.adopt_refund, self._rules, payment.payment_id, snapshot, now)
+        self._till.tell([change])
+
     async def _again_later(self, refund: Refund, error: Exception) -> None:
         log.warning("refund not answered; repeated", refund_id=refund.refund_id, why=str(error))
         now = self._now_ms()

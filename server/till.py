@@ -109,7 +109,7 @@ class Till:
             partial(self._asked_for, device, wish, hold),
             self._now_ms(),
         )
-        self._tell([change])
+        self.tell([change])
         async with self._one_at_a_time(payment.payment_id):
             confirmation = await self._confirmation(payment)
         if confirmation is None:
@@ -166,7 +166,7 @@ class Till:
             change = await self._db.write(
                 settlement.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
             )
-            self._tell([change])
+            self.tell([change])
             return None
         except (ProviderError, Unavailable) as error:
             log.warning("payment not answered; repeated", payment_id=payment.payment_id, why=str(error))
@@ -207,7 +207,7 @@ class Till:
             return
         log.error("payment not known to its provider", payment_id=payment.payment_id, why=why)
         change = await self._db.write(settlement.payment_not_known, self._rules, payment.payment_id, why, now)
-        self._tell([change])
+        self.tell([change])
 
     async def _create_again(self, payment: Payment) -> None:
         if self._now_ms() - payment.created_at < UNPAYABLE_AFTER_MS:
@@ -216,7 +216,7 @@ class Till:
         change = await self._db.write(
             settlement.payment_refused, self._rules, payment.payment_id, "never answered", self._now_ms()
         )
-        self._tell([change])
+        self.tell([change])
 
     async def settle(self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str) -> None:
         """Apply what the provider says of a payment."""
@@ -237,7 +237,7 @@ class Till:
             log.error(
                 "money astray", payment_id=payment.payment_id, order_id=payment.order_id, why=settled.astray
             )
-        self._tell(settled.changes)
+        self.tell(settled.changes)
 
     async def _later(self, payment: Payment, at_least_ms: int) -> None:
         now = self._now_ms()
@@ -248,7 +248,8 @@ class Till:
         fresh = payment.status != "held" and now - payment.created_at <= self._pace.fast_until_ms
         return self._pace.fast_ms if fresh else self._pace.slow_ms
 
-    def _tell(self, changes: Iterable[Change | None]) -> None:
+    def tell(self, changes: Iterable[Change | None]) -> None:
+        """Tell of each change, and wake who has to do what follows."""
         for change in changes:
             if change is not None:
                 self._follow(change)

@@ -8,6 +8,7 @@ import pytest
 
 from agent import wire
 from server import keys, load
+from server.progress import BY_HAND
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, Harm
 from server.store import payments
 from tests.fakes.shop import Shop, counted, until
@@ -230,23 +231,43 @@ async def test_a_notification_of_our_refund_ends_it(shop: Shop):
     assert refund["amount_minor"] == 9000
 
 
-async def test_a_refund_made_by_hand_is_shown(shop: Shop):
+async def test_a_refund_made_by_hand_is_taken_into_our_books(shop: Shop):
     agent = await shop.agent()
     page = await shop.pay()
     await agent.make(await agent.hear(wire.Make))
-    payment_id = page.rsplit("/", 1)[1]
-    body = {"payment_id": payment_id, "amount": {"value": "90.00", "currency": "RUB"}}
-    answer = await refund_by_hand(shop, body)
-    shop.later(3)
-    await shop.until_rows("SELECT 1 FROM notifications WHERE outcome = 'unmatched: refund made by hand'")
-    assert answer == 200
-    assert await shop.rows("SELECT * FROM refunds") == []
+    await refund_by_hand(shop, page)
+    await shop.becomes("successful", refund="succeeded")
+    refund = await shop.row("refunds")
+    assert (refund["status"], refund["amount_minor"], refund["reason"]) == ("succeeded", 9000, BY_HAND)
+    assert await shop.open_cases() == []
 
 
-async def refund_by_hand(shop: Shop, body: dict[str, Any]) -> int:
+async def test_a_drink_whose_money_was_given_back_by_hand_is_not_owed_any_more(shop: Shop):
+    agent = await shop.agent()
+    page = await shop.pay()
+    command = await agent.hear(wire.Make)
+    await refund_by_hand(shop, page)
+    await shop.becomes("make_failed", refund="succeeded")
+    await agent.make(command)
+    await shop.until_rows("SELECT 1 FROM cases WHERE kind = 'delivered_and_refunded'")
+    assert len(await shop.rows("SELECT 1 FROM refunds")) == 1
+
+
+async def test_a_part_that_was_given_back_by_hand_is_a_case(shop: Shop):
+    agent = await shop.agent()
+    page = await shop.pay()
+    await agent.make(await agent.hear(wire.Make))
+    await refund_by_hand(shop, page, "10.00")
+    await shop.until_rows("SELECT 1 FROM cases WHERE kind = 'books_differ'")
+    assert await shop.rows("SELECT 1 FROM refunds") == []
+
+
+async def refund_by_hand(shop: Shop, page: str, value: str = "90.00") -> None:
+    body = {"payment_id": page.rsplit("/", 1)[1], "amount": {"value": value, "currency": "RUB"}}
     authorization = aiohttp.encode_basic_auth(ACCOUNT_ID, SECRET_KEY)
     headers = {"Idempotence-Key": "by-hand", "Authorization": authorization}
-    return (await shop.post("/sandbox/v3/refunds", json=body, headers=headers)).status
+    assert (await shop.post("/sandbox/v3/refunds", json=body, headers=headers)).status == 200
+    shop.later(3)
 
 
 @pytest.mark.parametrize("harm", [Harm.ABORT, Harm.ERROR, Harm.TRUNCATED, Harm.PROCESSING])
