@@ -23,7 +23,7 @@ _SAYS_OF_REFUND = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One movement on which the books do not agree. `subject` is the provider's id; ours where it has none."""
+    """One movement on which the books differ. `subject` is the provider's id; ours where it has none."""
 
     subject: str
     order_id: str | None

@@ -254,5 +254,11 @@ class Provider(Protocol):
     async def fetch_refund(self, provider_refund_id: str) -> RefundSnapshot:
         """Return the refund as it stands now."""
 
+    async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
+        """Return every payment since then. A provider without lists is asked for those `of` these ids."""
+
+    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
+        """Return every refund since then. A provider without lists is asked for those of these payments."""
+
     async def refunds_of(self, provider_payment_id: str) -> Sequence[RefundSnapshot]:
         """Return every refund of the payment, also those that we did not ask for."""

@@ -95,7 +95,7 @@ class Yookassa:
 
     async def find_payment(self, payment_id: str, since_ms: int) -> PaymentSnapshot | None:
         """Return the newest payment since `since_ms` that carries our `payment_id`."""
-        for item in await self._list("/payments", {"created_at.gte": instant_text(since_ms)}):
+        for item in await self._list("/payments", _since(since_ms)):
             found = _payment(item)
             if found.metadata.get("payment_id") == payment_id:
                 return found
@@ -106,6 +106,14 @@ class Yookassa:
         items = await self._list("/refunds", {"payment_id": _path_part(provider_payment_id)})
         refunds = [_refund(item) for item in items]
         return [refund for refund in refunds if refund.provider_payment_id == provider_payment_id]
+
+    async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
+        """Return every payment since then, the newest first."""
+        return [_payment(item) for item in await self._list("/payments", _since(since_ms))]
+
+    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
+        """Return every refund since then, the newest first."""
+        return [_refund(item) for item in await self._list("/refunds", _since(since_ms))]
 
     async def _list(self, path: str, filters: Mapping[str, str]) -> list[Mapping[str, Any]]:
         query = {**filters, "limit": str(PAGE_SIZE)}
@@ -175,6 +183,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             raise InDoubt(f"an answer longer than {ANSWER_LIMIT_BYTES} bytes")
     return bytes(raw)
+
+
+def _since(since_ms: int) -> dict[str, str]:
+    return {"created_at.gte": instant_text(since_ms)}
 
 
 def _path_part(identifier: str) -> str:

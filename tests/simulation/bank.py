@@ -6,7 +6,7 @@ The same key never makes a second payment or refund; everything else that the pl
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -301,6 +301,12 @@ class Client:
             return self._refund(self._bank.refunds[provider_refund_id])
 
         return await self._call(fetch)
+
+    async def payments_since(self, since_ms: int, of: Sequence[str]) -> list[PaymentSnapshot]:
+        return await self._call(lambda: [self._payment(payment) for payment in self._bank.payments.values()])
+
+    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> list[RefundSnapshot]:
+        return await self._call(lambda: [self._refund(refund) for refund in self._bank.refunds.values()])
 
     async def refunds_of(self, provider_payment_id: str) -> list[RefundSnapshot]:
         return await self._call(
