@@ -30,7 +30,7 @@ from server.sale import Sale
 from server.sandbox import Sandbox
 from server.sandbox.api import PREFIX as SANDBOX_PREFIX
 from server.settings import Settings
-from server.store import devices
+from server.store import devices, payments
 from server.texts import text
 from server.till import Pace
 from server.users import Users
@@ -69,6 +69,7 @@ async def _assemble(
     opened.push_async_callback(db.close)
     session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
     await db.write(devices.forget_connections, now_ms())
+    await db.write(payments.forget_leases, now_ms())
     sandbox = await _sandbox(settings, db, session, vault, now_ms)
     rules, accounts = _rules(settings), _accounts(settings, db, session, sandbox, vault)
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)

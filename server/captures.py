@@ -48,7 +48,9 @@ class Captures:
         await self._work.run()
 
     async def _due(self) -> Iterable[Work]:
-        due = await self._db.read(payments.due_captures, self._now_ms())
+        now = self._now_ms()
+        at = await self._db.read(payments.next_capture)
+        due = await self._db.write(payments.claim_captures, now) if at is not None and at <= now else []
         return [(capture.payment_id, partial(self.work_on, capture.payment_id)) for capture in due]
 
     async def _next_at(self) -> int | None:

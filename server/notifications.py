@@ -74,7 +74,9 @@ class Notifications:
         await self._work.run()
 
     async def _due(self) -> Iterable[Work]:
-        due = await self._db.read(payments.open_notifications, self._now_ms())
+        now = self._now_ms()
+        at = await self._db.read(payments.next_notification)
+        due = await self._db.write(payments.claim_notifications, now) if at is not None and at <= now else []
         return [(notification.notification_id, partial(self.work_on, notification)) for notification in due]
 
     async def _next_at(self) -> int | None:

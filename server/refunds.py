@@ -52,7 +52,9 @@ class Refunds:
         await self._work.run()
 
     async def _due(self) -> Iterable[Work]:
-        due = await self._db.read(payments.due_refunds, self._now_ms())
+        now = self._now_ms()
+        at = await self._db.read(payments.next_refund)
+        due = await self._db.write(payments.claim_refunds, now) if at is not None and at <= now else []
         return [(refund.refund_id, partial(self.work_on, refund)) for refund in due]
 
     async def _next_at(self) -> int | None:

@@ -81,7 +81,9 @@ class Till:
         await self._work.run()
 
     async def _due(self) -> Iterable[Work]:
-        due = await self._db.read(payments.due_checks, self._now_ms())
+        now = self._now_ms()
+        at = await self._db.read(payments.next_check)
+        due = await self._db.write(payments.claim_checks, now) if at is not None and at <= now else []
         return [(payment.payment_id, partial(self.check, payment.payment_id, "timer")) for payment in due]
 
     async def _next_at(self) -> int | None:

@@ -19,6 +19,17 @@ from server.store.rows import (
 _PAYMENT, _REFUND, _NOTIFICATION = columns(Payment), columns(Refund), columns(Notification)
 _CAPTURE = columns(Capture)
 
+READ_LEASE_MS = 5_000
+WRITE_LEASE_MS = 40_000
+"""How long a process that has taken something up has it to itself: longer than the provider may take."""
+
+_LEASED = {
+    "payments": "next_check_at",
+    "captures": "next_try_at",
+    "refunds": "next_try_at",
+    "notifications": "next_try_at",
+}
+
 
 def get(payment_id: str) -> Transaction[Payment | None]:
     """The payment by our id, or None."""
@@ -56,14 +67,18 @@ def change(payment: Payment, changes: dict[str, Any]) -> Transaction[Payment | N
     return from_row(Payment, rows[0]) if rows else None
 
 
-def due_checks(now: int, limit: int = 50) -> Transaction[list[Payment]]:
-    """Payments to ask the provider about now, newest first: an old one must not keep a new one waiting."""
+def claim_checks(now: int, limit: int = 50) -> Transaction[list[Payment]]:
+    """Payments to ask the provider about now, newest first: an old one must not keep a new one waiting.
+
+    No other process gets them before their lease is over.
+    """
     rows = yield Statement(
-        f"SELECT {_PAYMENT} FROM payments WHERE next_check_at IS NOT NULL AND next_check_at <= $1 "
-        "ORDER BY created_at DESC LIMIT $2",
+        f"UPDATE payments SET next_check_at = $1 + CASE status WHEN 'creating' THEN {WRITE_LEASE_MS} "
+        f"ELSE {READ_LEASE_MS} END WHERE payment_id IN (SELECT payment_id FROM payments "
+        f"WHERE next_check_at <= $1 ORDER BY created_at DESC LIMIT $2) RETURNING {_PAYMENT}",
         (now, limit),
     )
-    return many(Payment, rows)
+    return sorted(many(Payment, rows), key=lambda payment: -payment.created_at)
 
 
 def add_refund(refund: Refund) -> Transaction[None]:
@@ -103,11 +118,12 @@ def change_refund(refund: Refund, changes: dict[str, Any]) -> Transaction[Refund
     return from_row(Refund, rows[0]) if rows else None
 
 
-def due_refunds(now: int, limit: int = 50) -> Transaction[list[Refund]]:
-    """Refunds to send or to ask for now."""
+def claim_refunds(now: int, limit: int = 50) -> Transaction[list[Refund]]:
+    """Refunds to send or to ask for now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"SELECT {_REFUND} FROM refunds WHERE next_try_at IS NOT NULL AND next_try_at <= $1 "
-        "ORDER BY next_try_at LIMIT $2",
+        f"UPDATE refunds SET next_try_at = $1 + CASE WHEN provider_refund_id IS NULL THEN {WRITE_LEASE_MS} "
+        f"ELSE {READ_LEASE_MS} END WHERE refund_id IN (SELECT refund_id FROM refunds "
+        f"WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2) RETURNING {_REFUND}",
         (now, limit),
     )
     return many(Refund, rows)
@@ -134,11 +150,11 @@ def change_capture(capture: Capture, changes: dict[str, Any]) -> Transaction[Cap
     return from_row(Capture, rows[0]) if rows else None
 
 
-def due_captures(now: int, limit: int = 50) -> Transaction[list[Capture]]:
-    """Captures to send now."""
+def claim_captures(now: int, limit: int = 50) -> Transaction[list[Capture]]:
+    """Captures to send now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"SELECT {_CAPTURE} FROM captures WHERE next_try_at IS NOT NULL AND next_try_at <= $1 "
-        "ORDER BY next_try_at LIMIT $2",
+        f"UPDATE captures SET next_try_at = $1 + {WRITE_LEASE_MS} WHERE payment_id IN (SELECT payment_id "
+        f"FROM captures WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2) RETURNING {_CAPTURE}",
         (now, limit),
     )
     return many(Capture, rows)
@@ -182,11 +198,12 @@ def keep_notification(notification: Notification) -> Transaction[None]:
     )
 
 
-def open_notifications(now: int, limit: int = 50) -> Transaction[list[Notification]]:
-    """Notifications that the provider has not confirmed yet and that are due."""
+def claim_notifications(now: int, limit: int = 50) -> Transaction[list[Notification]]:
+    """Notifications to be confirmed now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"SELECT {_NOTIFICATION} FROM notifications WHERE handled_at IS NULL AND next_try_at <= $1 "
-        "ORDER BY next_try_at LIMIT $2",
+        f"UPDATE notifications SET next_try_at = $1 + {WRITE_LEASE_MS} WHERE notification_id IN (SELECT "
+        "notification_id FROM notifications WHERE handled_at IS NULL AND next_try_at <= $1 "
+        f"ORDER BY next_try_at LIMIT $2) RETURNING {_NOTIFICATION}",
         (now, limit),
     )
     return many(Notification, rows)
@@ -205,3 +222,12 @@ def unmatched_notifications(limit: int) -> Transaction[list[Notification]]:
         (limit,),
     )
     return many(Notification, rows)
+
+
+def forget_leases(now: int) -> Transaction[None]:
+    """The server starts: what a dead process had taken up is due at once."""
+    for table, column in _LEASED.items():
+        yield Statement(
+            f"UPDATE {table} SET {column} = $1 WHERE {column} > $1 AND {column} <= $2",
+            (now, now + WRITE_LEASE_MS),
+        )

@@ -15,7 +15,7 @@ from server.payments.accounts import Accounts
 from server.payments.yookassa_api import parse_notification
 from server.progress import Rules
 from server.sale import Sale
-from server.store import devices
+from server.store import devices, payments
 from server.till import Pace
 from tests.fakes.inline_database import Gate, InlineDatabase, new_connection
 from tests.simulation import bank as banks
@@ -102,6 +102,7 @@ class Service:
         while True:
             try:
                 await parts.db.write(devices.forget_connections, self.now_ms())
+                await parts.db.write(payments.forget_leases, self.now_ms())
                 self._listens = True
                 break
             except DatabaseError:  # the start failed; systemd tries again
