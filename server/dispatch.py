@@ -163,6 +163,19 @@ class Dispatch:
         self._tell(change)
         if report.state.ended:
             self.kick(connection.device_uuid)
+            if change is None:
+                await self._warn_if_unknown(connection, report)
+
+    async def _warn_if_unknown(self, connection: Connection, report: wire.Report) -> None:
+        """A command that is in no book of ours: the database is an older one, restored from a backup."""
+        if await self._db.read(makes.get, report.command_id) is None:
+            log.error(
+                "report of a command that nobody here has given",
+                device_uuid=connection.device_uuid,
+                command_id=report.command_id,
+                state=report.state,
+                said=report.said,
+            )
 
     # --- deadlines ----------------------------------------------------------------------------------
 

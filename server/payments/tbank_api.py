@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from server.payments import (
+    Confirmation,
     Credentials,
     Hint,
     InDoubt,
@@ -210,7 +211,7 @@ def payment(answer: Json, two_stage: bool) -> PaymentSnapshot:
         status = _status(answer["Status"])
         amount_minor = _kopecks(answer["Amount"])
         meaning = payment_status(status, two_stage)
-        terminal_key = _text(answer["TerminalKey"])
+        terminal_key, url = _text(answer["TerminalKey"]), _web_address(answer.get("PaymentURL"))
         return PaymentSnapshot(
             provider_payment_id=_payment_id(answer["PaymentId"]),
             status=meaning,
@@ -220,7 +221,7 @@ def payment(answer: Json, two_stage: bool) -> PaymentSnapshot:
             test=terminal_key.endswith("DEMO"),
             metadata={"payment_id": _text(answer["OrderId"])},
             reason=status if meaning is PaymentStatus.CANCELED else "",
-            confirmation_url=_web_address(answer.get("PaymentURL")),
+            confirmation=Confirmation("redirect", url) if url else None,
             refunded_minor=amount_minor if status == "REFUNDED" else 0,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -186,9 +186,11 @@ async def test_a_number_no_database_holds_is_told_as_a_fault(shop: Shop, seq: in
     await agent.reached()
 
 
-async def test_a_report_of_an_unknown_command_is_stored_and_changes_nothing(shop: Shop):
+async def test_a_report_of_an_unknown_command_is_stored_told_and_changes_nothing(shop: Shop, logs: list[Any]):
     agent = await shop.agent()
     await agent.report("make-of-nobody", MakeState.DONE)
+    (told,) = [record for record in logs if record["log_level"] == "error"]
+    assert (told["command_id"], told["state"]) == ("make-of-nobody", MakeState.DONE)
     assert await shop.column("SELECT acked_seq FROM agents") == [1]
     assert await shop.rows("SELECT * FROM order_events") == []
 

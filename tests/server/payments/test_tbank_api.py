@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.payments import (
+    Confirmation,
     Credentials,
     Declined,
     InDoubt,
@@ -237,8 +238,8 @@ def test_the_looser_samples_of_the_documentation_are_read_too():
 def test_where_the_customer_pays_is_a_web_address():
     link = "https://pay.example/new/AbCd"
     new = {**STATE, "Status": "NEW"}
-    assert api.payment({**new, "PaymentURL": link}, False).confirmation_url == link
-    assert api.payment({**new, "PaymentURL": "javascript:alert(1)"}, False).confirmation_url is None
+    assert api.payment({**new, "PaymentURL": link}, False).confirmation == Confirmation("redirect", link)
+    assert api.payment({**new, "PaymentURL": "javascript:alert(1)"}, False).confirmation is None
 
 
 def test_a_payment_says_why_it_is_over_and_what_went_back():
