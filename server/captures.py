@@ -81,7 +81,7 @@ class Captures:
             snapshot = await counted("capture_payment", call)
             CAPTURES.labels(snapshot.status).inc()
         except Declined as error:
-            snapshot = await counted("fetch_payment", provider.fetch_payment(held))
+            snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))
             if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
                 await self._give_up(capture, str(error))
         return snapshot

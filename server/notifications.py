@@ -125,7 +125,8 @@ class Notifications:
     async def _check_ended(self, payment: Payment) -> None:
         account = await self._accounts.of(payment.merchant_id, payment.scenario)
         snapshot = await counted(
-            "fetch_payment", account.provider.fetch_payment(payment.provider_payment_id or "")
+            "fetch_payment",
+            account.provider.fetch_payment(payment.provider_payment_id or "", self._till.is_hold(payment)),
         )
         await self._till.settle(payment, account, snapshot, "notification")
 

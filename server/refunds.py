@@ -114,7 +114,7 @@ class Refunds:
             call = provider.release_payment(held, refund.body, refund.idempotence_key)
             snapshot = await counted("release_payment", call)
         except Declined as error:
-            snapshot = await counted("fetch_payment", provider.fetch_payment(held))
+            snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))
             if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
                 return await self._give_up(refund, str(error))
         await self._till.settle(payment, account, snapshot, "refund")

@@ -61,7 +61,8 @@ def start_payment(
     check_payable(order, now)
     attempts = yield from payments.of_order(order_id)
     for attempt in attempts:
-        if attempt.method == wish.method and attempt.status in ("creating", "pending"):
+        unmade = attempt.status == "creating"
+        if attempt.method == wish.method and (unmade or _can_be_paid(attempt)):
             return attempt, None
     attempt_no = len(attempts) + 1
     payment_id = rules.new_id("pay")
@@ -95,6 +96,11 @@ def start_payment(
         return payment, None
     change = yield from happen(rules, order, Event.PAYMENT_STARTED, now, "customer")
     return payment, change
+
+
+def _can_be_paid(attempt: Payment) -> bool:
+    """Whether it is known where the customer pays; of one whose creation was never answered it may not be."""
+    return attempt.status == "pending" and attempt.confirmation_url is not None
 
 
 def check_payable(order: Order, now: int) -> None:

@@ -190,7 +190,8 @@ class Till:
             try:
                 account = await self._accounts.of(payment.merchant_id, payment.scenario)
                 snapshot = await counted(
-                    "fetch_payment", account.provider.fetch_payment(payment.provider_payment_id or "")
+                    "fetch_payment",
+                    account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment)),
                 )
             except NotFound as error:
                 await self._not_known(payment, str(error))
@@ -249,6 +250,10 @@ class Till:
     def _pause_ms(self, payment: Payment, now: int) -> int:
         fresh = payment.status != "held" and now - payment.created_at <= self._pace.fast_until_ms
         return self._pace.fast_ms if fresh else self._pace.slow_ms
+
+    def is_hold(self, payment: Payment) -> bool:
+        """Return whether the payment's money was to be held first."""
+        return self._rules.bodies(payment.scenario).is_hold(payment.body)
 
     def tell(self, changes: Iterable[Change | None]) -> None:
         """Tell of each change, and wake who has to do what follows."""

@@ -209,6 +209,9 @@ class Bodies(Protocol):
     def payment_body(self, new: NewPayment) -> str:
         """Return the request that asks for a payment."""
 
+    def is_hold(self, payment_body: str) -> bool:
+        """Return whether the payment of this request was to be held first."""
+
     def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
         """Return the request that takes held money."""
 
@@ -233,8 +236,8 @@ class Provider(Protocol):
     async def create_payment(self, body: str, key: str) -> PaymentSnapshot:
         """Ask for the payment of `body`; the same key never makes a second one."""
 
-    async def fetch_payment(self, provider_payment_id: str) -> PaymentSnapshot:
-        """Return the payment as it stands now."""
+    async def fetch_payment(self, provider_payment_id: str, hold: bool = False) -> PaymentSnapshot:
+        """Return the payment as it stands now. `hold` says that its money was to be held first."""
 
     async def find_payment(self, payment_id: str, since_ms: int) -> PaymentSnapshot | None:
         """Return the newest payment that carries our `payment_id` and was created at `since_ms` or later.

@@ -99,9 +99,9 @@ class Init:
     receipt: Json | None = None
 
 
-def init_body(credentials: Credentials, init: Init) -> str:
-    """Return the body of `Init`. A repeat of it is refused: only `CheckOrder` finds a payment again."""
-    asked: dict[str, object] = {
+def init_facts(init: Init) -> dict[str, object]:
+    """Return what `Init` is asked with, but for the terminal's key and the token."""
+    return {
         "Amount": _amount(init.amount_minor),
         "OrderId": _identifier(init.order_id, ORDER_ID_LIMIT),
         "Description": " ".join(init.description.split())[:DESCRIPTION_LIMIT],
@@ -111,19 +111,23 @@ def init_body(credentials: Credentials, init: Init) -> str:
         "SuccessURL": init.success_url,
         "FailURL": init.fail_url,
     }
-    return _signed(credentials, asked, init.receipt)
+
+
+def init_body(credentials: Credentials, init: Init) -> str:
+    """Return the body of `Init`. A repeat of it is refused: only `CheckOrder` finds a payment again."""
+    return signed(credentials, init_facts(init), init.receipt)
 
 
 def get_state_body(credentials: Credentials, payment_id: str) -> str:
     """Return the body of `GetState`."""
-    return _signed(credentials, {"PaymentId": payment_id})
+    return signed(credentials, {"PaymentId": payment_id})
 
 
 def confirm_body(
     credentials: Credentials, payment_id: str, amount_minor: int, receipt: Json | None = None
 ) -> str:
     """Return the body of `Confirm`, which takes money that is held."""
-    return _signed(credentials, {"PaymentId": payment_id, "Amount": _amount(amount_minor)}, receipt)
+    return signed(credentials, {"PaymentId": payment_id, "Amount": _amount(amount_minor)}, receipt)
 
 
 def cancel_body(
@@ -139,17 +143,17 @@ def cancel_body(
         "Amount": _amount(amount_minor),
         "ExternalRequestId": _identifier(request_id, REQUEST_ID_LIMIT),
     }
-    return _signed(credentials, asked, receipt)
+    return signed(credentials, asked, receipt)
 
 
 def check_order_body(credentials: Credentials, order_id: str) -> str:
     """Return the body of `CheckOrder`, which tells of an `Init` whose answer was lost."""
-    return _signed(credentials, {"OrderId": _identifier(order_id, ORDER_ID_LIMIT)})
+    return signed(credentials, {"OrderId": _identifier(order_id, ORDER_ID_LIMIT)})
 
 
 def get_qr_body(credentials: Credentials, payment_id: str) -> str:
     """Return the body of `GetQr`, which makes the payment one of SBP."""
-    return _signed(credentials, {"PaymentId": payment_id, "DataType": "PAYLOAD"})
+    return signed(credentials, {"PaymentId": payment_id, "DataType": "PAYLOAD"})
 
 
 def due_date_text(at_ms: int) -> str:
@@ -158,7 +162,8 @@ def due_date_text(at_ms: int) -> str:
     return instant.isoformat(timespec="seconds")
 
 
-def _signed(credentials: Credentials, asked: Mapping[str, object], receipt: Json | None = None) -> str:
+def signed(credentials: Credentials, asked: Mapping[str, object], receipt: Json | None = None) -> str:
+    """Return the body of a request: what is asked, with the terminal's key and the token."""
     body = {"TerminalKey": credentials.account_id, **asked}
     body["Token"] = token(body, credentials.secret_key)
     if receipt is not None:

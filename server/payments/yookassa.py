@@ -22,10 +22,10 @@ from server.payments import (
     yookassa_api,
 )
 from server.payments.notation import instant_text
+from server.payments.reading import read_whole
 
 log = structlog.get_logger()
 
-ANSWER_LIMIT_BYTES = 1024 * 1024
 PAGE_SIZE = 100
 CAPABILITIES = Capabilities(
     least_minor={Method.CARD: 100, Method.SBP: 100},
@@ -79,7 +79,7 @@ class Yookassa:
         """Ask for the refund of `body`; the same key never makes a second one."""
         return _refund(await self._post("/refunds", body, key))
 
-    async def fetch_payment(self, provider_payment_id: str) -> PaymentSnapshot:
+    async def fetch_payment(self, provider_payment_id: str, hold: bool = False) -> PaymentSnapshot:
         """Return the payment as it stands now."""
         found = _payment(await self._get(f"/payments/{_path_part(provider_payment_id)}"))
         if found.provider_payment_id != provider_payment_id:
@@ -155,7 +155,7 @@ class Yookassa:
                 allow_redirects=False,
             ) as response:
                 outcome = response.status
-                raw = await _read(response)
+                raw = await read_whole(response)
                 if response.status == 200:
                     return yookassa_api.read_object(raw)
                 waiting = response.headers.get("Retry-After", "")
@@ -173,16 +173,6 @@ class Yookassa:
             return aiohttp.encode_basic_auth(self._credentials.account_id, self._credentials.secret_key)
         except ValueError as error:
             raise Misconfigured("the account id must not contain a colon") from error
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    raw = bytearray()
-    async for chunk in response.content.iter_chunked(64 * 1024):
-        raw += chunk
-        if len(raw) > ANSWER_LIMIT_BYTES:
-            response.close()
-            raise InDoubt(f"an answer longer than {ANSWER_LIMIT_BYTES} bytes")
-    return bytes(raw)
 
 
 def _since(since_ms: int) -> dict[str, str]:

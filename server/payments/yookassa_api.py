@@ -72,6 +72,11 @@ def payment_body(new: NewPayment) -> str:
     return _written(body)
 
 
+def is_hold(payment_body: str) -> bool:
+    """Return whether the payment was asked for with `capture` off."""
+    return json.loads(payment_body).get("capture") is False
+
+
 def capture_body(provider_payment_id: str, amount_minor: int, currency: str) -> str:
     """Return the body of `POST /payments/{id}/capture`; the amount is explicit also when all is taken."""
     return _written({"amount": _amount(amount_minor, currency)})

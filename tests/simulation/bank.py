@@ -229,6 +229,9 @@ class Bodies:
         asked = {"payment_id": new.payment_id, "order_id": new.order_id, "amount": new.amount_minor}
         return json.dumps(asked | {"hold": new.hold})
 
+    def is_hold(self, payment_body: str) -> bool:
+        return bool(json.loads(payment_body)["hold"])
+
     def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
         return json.dumps({"amount": amount_minor})
 
@@ -276,7 +279,7 @@ class Client:
             lambda: self._payment(self._bank.release(key, self._known(provider_payment_id)))
         )
 
-    async def fetch_payment(self, provider_payment_id: str) -> PaymentSnapshot:
+    async def fetch_payment(self, provider_payment_id: str, hold: bool = False) -> PaymentSnapshot:
         return await self._call(lambda: self._payment(self._known(provider_payment_id)))
 
     async def find_payment(self, payment_id: str, since_ms: int) -> PaymentSnapshot | None:
