@@ -16,6 +16,7 @@ from server.payments import (
     PaymentStatus,
     RefundStatus,
     RetryLater,
+    reading,
     yookassa,
 )
 from server.payments.yookassa import Yookassa
@@ -249,7 +250,7 @@ async def test_whatever_is_no_clear_answer_is_in_doubt(shop, answers: aiorespons
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end(shop, answers, monkeypatch):
-    monkeypatch.setattr(yookassa, "ANSWER_LIMIT_BYTES", 100)
+    monkeypatch.setattr(reading, "ANSWER_LIMIT_BYTES", 100)
     answers.post(f"{SHOP}/payments", body=b" " * 101)
     with pytest.raises(InDoubt, match="longer"):
         await shop.create_payment("{}", "k")

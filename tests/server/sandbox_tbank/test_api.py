@@ -70,7 +70,8 @@ async def test_a_new_payment_has_an_id_and_a_page(street):
     assert (payment.status, payment.amount_minor) == (PaymentStatus.PENDING, 15000)
     assert (payment.account_id, payment.test) == (TERMINAL_KEY, True)
     assert payment.metadata == {"payment_id": "p1"}
-    assert payment.confirmation_url == f"{street.sandbox.base_url}/sandbox/tbank/pay/{answer['PaymentId']}"
+    assert payment.confirmation is not None
+    assert payment.confirmation.url == f"{street.sandbox.base_url}/sandbox/tbank/pay/{answer['PaymentId']}"
 
 
 async def test_the_same_order_is_refused_also_with_the_same_data(street):
