@@ -5,10 +5,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp_jinja2
-from aiohttp import web
+import segno
+from aiohttp import hdrs, web
 
 from server import keys
 from server.choice import choose
+from server.custom import CUSTOM, custom_address
 from server.errors import BadRequest, NotFound, Unavailable
 from server.fiscal import is_email
 from server.moments import instant
@@ -21,7 +23,7 @@ from server.payments import Method
 from server.sale import SIZES, check_order_id, read_link
 from server.sanitise import sanitise
 from server.settlement import Wish, check_payable
-from server.store import devices, orders
+from server.store import devices, orders, payments
 from server.store.rows import Device, Drink, Order
 from server.texts import text
 
@@ -36,6 +38,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/initiate-payment", initiate_payment),
         web.get("/v1/order-status-page", order_page),
         web.get("/v1/order-status/{order_id}", order_status),
+        web.get("/v1/order-qr/{order_id}", order_qr),
         web.post("/v1/manual-make", manual_make),
     ]
 
@@ -116,6 +119,17 @@ async def order_status(request: web.Request) -> web.Response:
     return web.json_response(status_json(order, device, language(request)))
 
 
+async def order_qr(request: web.Request) -> web.Response:
+    """The link of a payment under way by SBP as a picture, to be scanned with the customer's phone."""
+    order, _ = await _order(request, request.match_info["order_id"])
+    payment = await request.app[keys.DB].read(payments.waiting, order.order_id)
+    if payment is None or payment.confirmation_kind != "qr" or payment.confirmation_url is None:
+        raise NotFound("page_not_found", f"order {order.order_id} has nothing to scan")
+    picture = segno.make(payment.confirmation_url, micro=False).svg_inline(scale=4, border=4, omitsize=True)
+    headers = {hdrs.CACHE_CONTROL: "private, max-age=300"}
+    return web.Response(text=picture, content_type="image/svg+xml", headers=headers)
+
+
 async def _order(request: web.Request, order_id: str) -> tuple[Order, Device]:
     db = request.app[keys.DB]
     order = await db.read(orders.get, check_order_id(order_id))
@@ -134,6 +148,8 @@ async def initiate_payment(request: web.Request) -> web.Response:
         raise NotFound("order_not_found", order_id)
     check_payable(order, request.app[keys.NOW_MS]())
     device = await request.app[keys.SALE].selling_device(order.device_uuid)
+    if order.payment_scenario == CUSTOM:
+        return web.json_response({"redirect_url": custom_address(device, order), "kind": "redirect"})
     confirmation = await request.app[keys.TILL].begin_payment(device, order, _wish(fields))
     return web.json_response({"redirect_url": confirmation.url, "kind": confirmation.kind})
 

@@ -53,6 +53,16 @@ def of_order(order_id: str) -> Transaction[list[Payment]]:
     return many(Payment, rows)
 
 
+def waiting(order_id: str) -> Transaction[Payment | None]:
+    """The order's newest payment that waits for its customer, or None."""
+    rows = yield Statement(
+        f"SELECT {_PAYMENT} FROM payments WHERE order_id = $1 AND status = 'pending' "
+        "ORDER BY attempt_no DESC LIMIT 1",
+        (order_id,),
+    )
+    return one(Payment, rows)
+
+
 def add(payment: Payment) -> Transaction[None]:
     """A new payment attempt, with its key and body, before the provider hears of it."""
     yield Statement(*insert("payments", payment))
