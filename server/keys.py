@@ -8,6 +8,7 @@ from server.agents import Agents
 from server.db import Database
 from server.dispatch import Dispatch
 from server.notifications import Notifications
+from server.payments.accounts import Accounts
 from server.progress import Change, Rules
 from server.refunds import Refunds
 from server.sale import Sale
@@ -21,6 +22,7 @@ DB: web.AppKey[Database] = web.AppKey("DB")
 AGENTS = web.AppKey("AGENTS", Agents)
 DISPATCH = web.AppKey("DISPATCH", Dispatch)
 SALE = web.AppKey("SALE", Sale)
+ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
 TILL = web.AppKey("TILL", Till)
 REFUNDS = web.AppKey("REFUNDS", Refunds)
 NOTIFICATIONS = web.AppKey("NOTIFICATIONS", Notifications)

@@ -7,6 +7,10 @@ from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, happen, open_
 from server.store import cases, orders, payments
 from server.store.rows import Payment, Refund
 
+DAY_MS = 24 * 3600 * 1000
+STUCK_AFTER_MS = 3 * DAY_MS
+"""A refund by SBP reaches the customer the next day (payments/refunds); a card's is told at once."""
+
 
 def settle_refund(
     rules: Rules, refund_id: str, snapshot: RefundSnapshot, next_try_at: int, now: int
@@ -25,7 +29,26 @@ def settle_refund(
             )
     waiting = {**known, "next_try_at": next_try_at, "tries": refund.tries + 1}
     yield from payments.change_refund(refund, waiting)
+    yield from _tell_if_stuck(rules, refund, now)
     return None
+
+
+def _tell_if_stuck(rules: Rules, refund: Refund, now: int) -> Transaction[None]:
+    """A refund that does not end is put in front of a person, once; it is followed all the same."""
+    if now - refund.created_at < STUCK_AFTER_MS or (
+        yield from cases.known("refund_failed", refund.refund_id)
+    ):
+        return
+    order = yield from orders.get(refund.order_id)
+    days = (now - refund.created_at) // DAY_MS
+    yield from open_case(
+        rules,
+        "refund_failed",
+        refund.refund_id,
+        now,
+        f"still pending at the provider after {days} days",
+        order,
+    )
 
 
 def refund_refused(rules: Rules, refund_id: str, detail: str, now: int) -> Transaction[Refund | None]:

@@ -3,15 +3,16 @@
 from aiohttp import web
 
 from server import keys
-from server.errors import BadRequest
+from server.errors import BadRequest, Forbidden
+from server.metrics import NOTIFICATIONS
 from server.pages.parse import json_bytes
-from server.payments import NotANotification, OfNoConcern
+from server.payments import NotANotification, OfNoConcern, tbank_api
 from server.payments.yookassa_api import parse_notification
 
 
 def routes() -> list[web.RouteDef]:
     """Return the addresses that providers post to."""
-    return [web.post("/v1/yook-pay-webhook", yookassa)]
+    return [web.post("/v1/yook-pay-webhook", yookassa), web.post("/v1/tbank-webhook", tbank)]
 
 
 async def yookassa(request: web.Request) -> web.Response:
@@ -25,3 +26,22 @@ async def yookassa(request: web.Request) -> web.Response:
         raise BadRequest("invalid_request", str(error)) from error
     await request.app[keys.NOTIFICATIONS].keep("yookassa", hint, raw.decode("utf-8", "replace"))
     return web.json_response({})
+
+
+async def tbank(request: web.Request) -> web.Response:
+    """T-Bank's notification: its token must be the terminal's; 200 and `OK` once stored."""
+    raw = await json_bytes(request)
+    try:
+        told = tbank_api.parse_notification(raw)
+    except OfNoConcern:
+        return web.Response(text=tbank_api.NOTIFICATION_REPLY)
+    except NotANotification as error:
+        raise BadRequest("invalid_request", str(error)) from error
+    terminal = await request.app[keys.ACCOUNTS].terminal(told.terminal_key)
+    if terminal is None or not tbank_api.verify(told.fields, terminal.secret_key):
+        NOTIFICATIONS.labels("forged").inc()
+        raise Forbidden(
+            "not_allowed", f"a notification that terminal {told.terminal_key[:40]!r} did not sign"
+        )
+    await request.app[keys.NOTIFICATIONS].keep("tbank", told.hint, raw.decode("utf-8", "replace"))
+    return web.Response(text=tbank_api.NOTIFICATION_REPLY)
