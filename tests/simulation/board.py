@@ -56,6 +56,9 @@ class Board:
         self.deaths = 0
         self.retired = False
         self.life: Life | None = None
+        self._past: list[
+            Life
+        ] = []  # asyncio keeps tasks only weakly: one that waits for the dead would vanish
         self.runner: Runner | None = None
         self.link: Link | None = None
         self._journal: Journal | None = None
@@ -67,6 +70,7 @@ class Board:
         if self.retired or (self.life is not None and self.life.alive):
             return
         life = self.life = Life(self._fuse(), self._died, self._complain)
+        self._past.append(life)
         self._set_clock()
         try:
             self._build(life)

@@ -59,6 +59,9 @@ class Service:
         self.full_between = _window(self._chance, plan.span_s, plan.server_disk_full_s)
         self._ids = itertools.count(1)
         self.life: Life | None = None
+        self._past: list[
+            Life
+        ] = []  # asyncio keeps tasks only weakly: one that waits for the dead would vanish
         self._listens = False
         self.parts: Parts
         self.sale: Sale
@@ -91,6 +94,7 @@ class Service:
                 fuse = self._chance.randint(1, self._plan.server.within_steps)
         self._listens = False
         life = self.life = Life(fuse, self._died, self._complain)
+        self._past.append(life)
         db = InlineDatabase(self.connection, _Passage(self, life))
         client = banks.Client(self._bank, life)
         accounts = Accounts(db, lambda credentials: client, None)
