@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from server import keys
+from server.clients import accounts_of
 from server.clock import utc_now_ms
 from server.db import Database, open_database
 from server.errors import SettingError
@@ -23,12 +24,11 @@ from server.pages.parse import BODY_LIMIT_BYTES
 from server.pages.refusals import answer_refusals
 from server.pages.security import add_headers
 from server.parts import Parts, Run, for_ever
-from server.payments.accounts import Accounts, bodies_of, is_live, open_credentials, seal_credentials
-from server.payments.yookassa import Yookassa
+from server.payments.accounts import bodies_of, is_live, open_credentials, seal_credentials
 from server.progress import Rules
 from server.sale import Sale
 from server.sandbox import Sandbox
-from server.sandbox.api import PREFIX as SANDBOX_PREFIX
+from server.sandbox_tbank import TbankSandbox
 from server.settings import Settings
 from server.store import devices, payments
 from server.texts import text
@@ -70,38 +70,33 @@ async def _assemble(
     session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
     await db.write(devices.forget_connections, now_ms())
     await db.write(payments.forget_leases, now_ms())
-    sandbox = await _sandbox(settings, db, session, vault, now_ms)
-    rules, accounts = _rules(settings), _accounts(settings, db, session, sandbox, vault)
+    banks = await _sandbox_banks(settings, db, session, vault, now_ms)
+    rules, accounts = _rules(settings), accounts_of(settings, db, session, vault)
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
     app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
     app[keys.NOW_MS] = now_ms
     app[keys.AGENTS], app[keys.DISPATCH], app[keys.TILL] = parts.agents, parts.dispatch, parts.till
     app[keys.REFUNDS], app[keys.NOTIFICATIONS] = parts.refunds, parts.notifications
+    app[keys.ACCOUNTS] = accounts
     app[keys.FOLLOW] = parts.follow
     app[keys.USERS] = Users(db, now_ms)
     app[keys.SALE] = _sale(settings, db, now_ms)
-    _add_pages(app, sandbox)
-    app[keys.WAKE] = parts.wake
-    if sandbox is None:
-        return parts.works
-    app[keys.SANDBOX] = sandbox
-    app[keys.WAKE] = _both(parts.wake, sandbox.wake)
-    return [*parts.works, partial(_run_sandbox, sandbox)]
+    _add_pages(app, banks)
+    if banks:
+        app[keys.SANDBOX], app[keys.SANDBOX_TBANK] = banks
+    sleepers: list[Parts | Sandbox | TbankSandbox] = [parts, *banks]
+    app[keys.WAKE] = lambda: _wake_all(sleepers)
+    return [*parts.works, *(partial(_run_bank, bank) for bank in banks)]
 
 
-async def _run_sandbox(sandbox: Sandbox) -> None:
-    async with sandbox.running():
+async def _run_bank(bank: Sandbox | TbankSandbox) -> None:
+    async with bank.running():
         await asyncio.Event().wait()
 
 
-def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
-    """Return one call that makes both."""
-
-    def call() -> None:
-        first()
-        second()
-
-    return call
+def _wake_all(sleepers: Sequence[Parts | Sandbox | TbankSandbox]) -> None:
+    for sleeper in sleepers:
+        sleeper.wake()
 
 
 # --- the parts --------------------------------------------------------------------------------------
@@ -124,39 +119,23 @@ async def _seal(database_url: str, vault: Vault) -> None:
         log.warning("live credentials stand in clear in the database: set CREDENTIALS_KEY")
 
 
-async def _sandbox(
+async def _sandbox_banks(
     settings: Settings,
     db: Database,
     session: aiohttp.ClientSession,
     vault: Vault,
     now_ms: Callable[[], int],
-) -> Sandbox | None:
+) -> tuple[()] | tuple[Sandbox, TbankSandbox]:
+    """Return the banks without money, where they are served. Raises SettingError beside live credentials."""
     if not settings.sandbox:
-        return None
+        return ()
     for merchant_id, scenario, kept in await db.read(devices.every_credentials):
         if is_live(scenario, open_credentials(vault, merchant_id, scenario, kept)):
             raise SettingError(
                 f"SANDBOX must be off: merchant {merchant_id} has live credentials for {scenario}"
             )
-    return Sandbox(db, session, settings.public_url, now_ms=now_ms)
-
-
-def _accounts(
-    settings: Settings,
-    db: Database,
-    session: aiohttp.ClientSession,
-    sandbox: Sandbox | None,
-    vault: Vault,
-) -> Accounts:
-    timeout_s = settings.payment_api_timeout_s
-    client = partial(Yookassa, session, read_timeout_s=timeout_s)
-    own = f"http://{settings.local_host}:{settings.port}{SANDBOX_PREFIX}"
-    return Accounts(
-        db,
-        partial(client, base_url=settings.yookassa_api_url),
-        partial(client, base_url=own) if sandbox is not None else None,
-        vault,
-    )
+    about = (db, session, settings.public_url)
+    return Sandbox(*about, now_ms=now_ms), TbankSandbox(*about, now_ms=now_ms)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -192,11 +171,11 @@ def _sale(settings: Settings, db: Database, now_ms: Callable[[], int]) -> Sale:
 # --- pages ------------------------------------------------------------------------------------------
 
 
-def _add_pages(app: web.Application, sandbox: Sandbox | None) -> None:
+def _add_pages(app: web.Application, banks: Sequence[Sandbox | TbankSandbox]) -> None:
     for part in (customer, webhooks, agent_socket, technician, programs, operating):
         app.add_routes(part.routes())
-    if sandbox is not None:
-        app.add_routes(sandbox.routes())
+    for bank in banks:
+        app.add_routes(bank.routes())
     app.router.add_static("/static/", STATIC)
     environment = aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     environment.globals |= {"static": _static, "text": text}

@@ -13,6 +13,7 @@ from server.progress import Change, Rules
 from server.refunds import Refunds
 from server.sale import Sale
 from server.sandbox import Sandbox
+from server.sandbox_tbank import TbankSandbox
 from server.settings import Settings
 from server.till import Till
 from server.users import Users
@@ -34,4 +35,5 @@ FOLLOW: web.AppKey[Callable[[Change], None]] = web.AppKey("FOLLOW")
 WAKE: web.AppKey[Callable[[], None]] = web.AppKey("WAKE")
 """Makes every part look at once for what is due: the clock was moved."""
 SANDBOX = web.AppKey("SANDBOX", Sandbox)
-"""The sandbox bank; only where it is served."""
+SANDBOX_TBANK = web.AppKey("SANDBOX_TBANK", TbankSandbox)
+"""The sandbox banks; only where they are served."""

@@ -10,9 +10,9 @@ def set_up_logs(level: str) -> None:
     """Log from `level` on. Call once, before anything is logged."""
     chosen = logging.getLevelNamesMapping()[level.upper()]
     readable = sys.stderr.isatty()
-    renderer = (
-        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    # rich tracebacks would show the values of local variables, and so secrets
+    on_terminal = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = on_terminal if readable else structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

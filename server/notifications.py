@@ -132,7 +132,9 @@ class Notifications:
 
     async def _hear_of_stranger(self, notification: Notification) -> str | None:
         """A payment that no row of ours has: a creation still unanswered, stray money, or a forgery."""
-        found = await self._seek("fetch_payment", lambda shop: shop.fetch_payment(notification.object_id))
+        found = await self._seek(
+            notification, "fetch_payment", lambda shop: shop.fetch_payment(notification.object_id)
+        )
         if found is not None:
             known = await self._know_stranger(*found)
             if known is not None:
@@ -162,7 +164,9 @@ class Notifications:
         return None if snapshot.status is PaymentStatus.PENDING else f"unmatched: not ours, {snapshot.status}"
 
     async def _hear_of_refund(self, notification: Notification) -> str | None:
-        found = await self._seek("fetch_refund", lambda shop: shop.fetch_refund(notification.object_id))
+        found = await self._seek(
+            notification, "fetch_refund", lambda shop: shop.fetch_refund(notification.object_id)
+        )
         if found is None:
             again = notification.tries + 1 < UNMATCHED_TRIES
             return None if again else "unmatched: no shop of ours has it"
@@ -178,14 +182,14 @@ class Notifications:
         return "unmatched: refund of a payment that is not ours"
 
     async def _seek(
-        self, call: str, ask: Callable[[Provider], Awaitable[Snapshot]]
+        self, notification: Notification, call: str, ask: Callable[[Provider], Awaitable[Snapshot]]
     ) -> tuple[Account, Snapshot] | None:
         """Ask each shop of ours; None: none of them has it.
 
         Raises ProviderError when none has it and one could not be asked.
         """
         doubt: ProviderError | None = None
-        for account in await self._accounts.candidates():
+        for account in await self._accounts.candidates(notification.provider):
             try:
                 return account, await counted(call, ask(account.provider))
             except NotFound:

@@ -56,6 +56,8 @@ class Settings:
         30.0, "how long after its agent was last seen a machine still sells"
     )
     yookassa_api_url: str = _setting("https://api.yookassa.ru/v3/", "where YooKassa's API is")
+    tbank_api_url: str = _setting("https://securepay.tinkoff.ru/v2", "where T-Bank's API is")
+    tbank_ca_file: str = _setting("", "who may sign T-Bank's certificate, PEM; empty: whom the system trusts")
 
     def __post_init__(self) -> None:
         _check(self)

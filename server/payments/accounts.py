@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from server.db import Database, Transaction
 from server.errors import Unavailable
-from server.payments import Bodies, Credentials, Provider, yookassa_api
+from server.payments import Bodies, Credentials, Provider, tbank_requests, yookassa_api
 from server.sandbox import ACCOUNT_ID, SECRET_KEY
 from server.store import devices
 from server.vault import NO_KEY, NotOpened, Vault
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 YOOKASSA_SCENARIOS = ("Yookassa", "YookassaReceipt")
 RECEIPT_SCENARIOS = ("YookassaReceipt",)
 """Scenarios whose payments come with a fiscal receipt."""
+TBANK = "TBank"
 SANDBOX = "Sandbox"
 SANDBOX_CREDENTIALS = Credentials(ACCOUNT_ID, SECRET_KEY)
 
@@ -42,9 +44,11 @@ class Accounts:
         yookassa: Callable[[Credentials], Provider],
         sandbox: Callable[[Credentials], Provider] | None,
         vault: Vault = NO_KEY,
+        tbank: Callable[[Credentials], Provider] | None = None,
     ) -> None:
         self._db = db
         self._vault = vault
+        self._tbank = tbank
         self._yookassa = yookassa
         self._sandbox = sandbox
 
@@ -53,7 +57,7 @@ class Accounts:
         if scenario == SANDBOX and self._sandbox is not None:
             return self._sandbox_account(self._sandbox, merchant_id)
         kept = None
-        if scenario in YOOKASSA_SCENARIOS:
+        if self._serves(scenario):
             kept = await self._db.read(devices.credentials, merchant_id, scenario)
         if kept is None:
             raise Unavailable("missing_credentials", f"merchant {merchant_id} has none for {scenario}")
@@ -61,26 +65,49 @@ class Accounts:
             body = open_credentials(self._vault, merchant_id, scenario, kept)
         except NotOpened as error:
             raise Unavailable("missing_credentials", str(error)) from None
-        return self._yookassa_account(merchant_id, scenario, body)
+        return self._account(merchant_id, scenario, body)
 
-    async def candidates(self) -> list[Account]:
-        """Every account that may know a payment which no row of ours has: one of each shop."""
-        found = {}
+    async def every(self) -> list[Account]:
+        """Every account of every merchant at a provider, without the sandbox's."""
+        found = []
         for merchant_id, scenario, kept in await self._db.read(devices.every_credentials):
-            if scenario not in YOOKASSA_SCENARIOS:
+            if not self._serves(scenario):
                 continue
             try:
                 body = open_credentials(self._vault, merchant_id, scenario, kept)
             except NotOpened as error:  # one merchant's must not hide another's account
                 log.error("credentials not opened", why=str(error))
                 continue
-            found[body] = self._yookassa_account(merchant_id, scenario, body)
+            found.append(self._account(merchant_id, scenario, body))
+        return found
+
+    async def candidates(self, provider: str) -> list[Account]:
+        """Every account that may know a payment which no row of ours has: one of each shop."""
+        ours = YOOKASSA_SCENARIOS if provider == "yookassa" else (TBANK,)
+        found = {account.account_id: account for account in await self.every() if account.scenario in ours}
         accounts = list(found.values())
-        if self._sandbox is not None:
+        if self._sandbox is not None and provider == "yookassa":
             accounts.append(self._sandbox_account(self._sandbox, SANDBOX))
         return accounts
 
-    def _yookassa_account(self, merchant_id: str, scenario: str, body: str) -> Account:
+    async def terminal(self, terminal_key: str) -> Credentials | None:
+        """The key and password of a T-Bank terminal that some merchant has, or None."""
+        for merchant_id, scenario, kept in await self._db.read(devices.every_credentials):
+            if scenario == TBANK:
+                with suppress(NotOpened):
+                    found = _terminal(open_credentials(self._vault, merchant_id, scenario, kept))
+                    if found.account_id == terminal_key:
+                        return found
+        return None
+
+    def _serves(self, scenario: str) -> bool:
+        return scenario in YOOKASSA_SCENARIOS or (scenario == TBANK and self._tbank is not None)
+
+    def _account(self, merchant_id: str, scenario: str, body: str) -> Account:
+        if scenario == TBANK and self._tbank is not None:
+            terminal = _terminal(body)
+            test = terminal.account_id.endswith("DEMO")
+            return Account(merchant_id, scenario, terminal.account_id, self._tbank(terminal), test)
         fields = json.loads(body)
         credentials = Credentials(str(fields["account_id"]), str(fields["secret_key"]))
         test = credentials.secret_key.startswith("test_")
@@ -90,6 +117,11 @@ class Accounts:
     def _sandbox_account(sandbox: Callable[[Credentials], Provider], merchant_id: str) -> Account:
         account_id = SANDBOX_CREDENTIALS.account_id
         return Account(merchant_id, SANDBOX, account_id, sandbox(SANDBOX_CREDENTIALS), True)
+
+
+def _terminal(body: str) -> Credentials:
+    fields = json.loads(body)
+    return Credentials(str(fields["terminal_key"]), str(fields["password"]))
 
 
 def open_credentials(vault: Vault, merchant_id: str, scenario: str, kept: str) -> str:
@@ -119,12 +151,12 @@ def seal_credentials(vault: Vault) -> Transaction[int]:
 
 def bodies_of(scenario: str) -> Bodies:
     """Return what makes the requests of a scenario's provider."""
-    return yookassa_api
+    return tbank_requests if scenario == TBANK else yookassa_api
 
 
 def is_live(scenario: str, body: str) -> bool:
     """Whether credentials move real money: anything not plainly a test shop's counts as live."""
     fields = json.loads(body)
-    if scenario == "TBank":
+    if scenario == TBANK:
         return not str(fields.get("terminal_key", "")).endswith("DEMO")
     return not str(fields.get("secret_key", "")).startswith("test_")
