@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from server import commands, demo, load
+from server import commands, demo, load, reconcile
 from server.errors import DemitasseError, SettingError
 from server.logs import set_up_logs
 from server.settings import Settings, environment, read_settings
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         serve,
         demo.add_command(commands_of),
         load.add_command(commands_of),
+        reconcile.add_command(commands_of),
         *commands.add_commands(commands_of),
     ]
     for command in with_settings:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cache, partial
@@ -24,8 +23,8 @@ from server.pages.parse import BODY_LIMIT_BYTES
 from server.pages.refusals import answer_refusals
 from server.pages.security import add_headers
 from server.parts import Parts, Run, for_ever
-from server.payments.accounts import bodies_of, is_live, open_credentials, seal_credentials
-from server.progress import Rules
+from server.payments.accounts import is_live, open_credentials, seal_credentials
+from server.rules import rules_of
 from server.sale import Sale
 from server.sandbox import Sandbox
 from server.sandbox_tbank import TbankSandbox
@@ -40,11 +39,6 @@ log = structlog.get_logger()
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 STATIC = Path(__file__).resolve().parent / "static"
-
-
-def new_id(kind: str) -> str:
-    """Return an id that nobody can guess; fits an idempotence key."""
-    return f"{kind}-{secrets.token_hex(12)}"
 
 
 async def make_app(settings: Settings, now_ms: Callable[[], int] = utc_now_ms) -> web.Application:
@@ -71,7 +65,7 @@ async def _assemble(
     await db.write(devices.forget_connections, now_ms())
     await db.write(payments.forget_leases, now_ms())
     banks = await _sandbox_banks(settings, db, session, vault, now_ms)
-    rules, accounts = _rules(settings), accounts_of(settings, db, session, vault)
+    rules, accounts = rules_of(settings), accounts_of(settings, db, session, vault)
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
     app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
     app[keys.NOW_MS] = now_ms
@@ -136,18 +130,6 @@ async def _sandbox_banks(
             )
     about = (db, session, settings.public_url)
     return Sandbox(*about, now_ms=now_ms), TbankSandbox(*about, now_ms=now_ms)
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        make_life_ms=int(settings.make_life_s * 1000),
-        make_result_ms=int(settings.make_result_s * 1000),
-        manual_make_ms=int(settings.manual_make_s * 1000),
-        late_after_ms=int(settings.fast_track_limit_s * 1000),
-        unknown_refund_ms=int(settings.unknown_refund_s * 1000),
-        new_id=new_id,
-        bodies=bodies_of,
-    )
 
 
 def _pace(settings: Settings) -> Pace:

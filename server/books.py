@@ -35,15 +35,19 @@ def differences(
     refunds: Sequence[Refund],
     their_payments: Sequence[PaymentSnapshot],
     their_refunds: Sequence[RefundSnapshot],
+    since_ms: int = 0,
 ) -> list[Difference]:
-    """Return what differs. Theirs must reach back at least as far as ours."""
+    """Return what differs. Theirs are all since `since_ms`; ours may reach further back."""
+    back = [refund for refund in refunds if refund.kind == "refund"]
     return [
-        *_of_payments(payments, their_payments),
-        *_of_refunds([refund for refund in refunds if refund.kind == "refund"], their_refunds),
+        *_of_payments(payments, their_payments, since_ms),
+        *_of_refunds(back, their_refunds, since_ms),
     ]
 
 
-def _of_payments(ours: Sequence[Payment], theirs: Sequence[PaymentSnapshot]) -> Iterable[Difference]:
+def _of_payments(
+    ours: Sequence[Payment], theirs: Sequence[PaymentSnapshot], since_ms: int
+) -> Iterable[Difference]:
     known = {payment.provider_payment_id: payment for payment in ours}
     told = {snapshot.provider_payment_id for snapshot in theirs}
     for snapshot in theirs:
@@ -57,12 +61,15 @@ def _of_payments(ours: Sequence[Payment], theirs: Sequence[PaymentSnapshot]) -> 
         elif payment.status not in _SAYS[snapshot.status]:
             yield Difference(*about, f"payment is {snapshot.status}: {payment.status} in our books")
     for payment in ours:
-        if payment.status in ("held", "succeeded") and payment.provider_payment_id not in told:
+        missing = payment.provider_payment_id not in told and payment.created_at >= since_ms
+        if payment.status in ("held", "succeeded") and missing:
             subject = payment.provider_payment_id or payment.payment_id
             yield Difference(subject, payment.order_id, f"payment of {_sum(payment)}: not in the provider's")
 
 
-def _of_refunds(ours: Sequence[Refund], theirs: Sequence[RefundSnapshot]) -> Iterable[Difference]:
+def _of_refunds(
+    ours: Sequence[Refund], theirs: Sequence[RefundSnapshot], since_ms: int
+) -> Iterable[Difference]:
     known = {refund.provider_refund_id: refund for refund in ours}
     told = {snapshot.provider_refund_id for snapshot in theirs}
     for snapshot in theirs:
@@ -78,7 +85,8 @@ def _of_refunds(ours: Sequence[Refund], theirs: Sequence[RefundSnapshot]) -> Ite
             text = f"refund is {snapshot.status}: {refund.status} in our books"
             yield Difference(snapshot.provider_refund_id, refund.order_id, text)
     for refund in ours:
-        if refund.status == "succeeded" and refund.provider_refund_id not in told:
+        missing = refund.provider_refund_id not in told and refund.created_at >= since_ms
+        if refund.status == "succeeded" and missing:
             subject = refund.provider_refund_id or refund.refund_id
             yield Difference(subject, refund.order_id, f"refund of {_sum(refund)}: not in the provider's")
 

@@ -132,14 +132,12 @@ class Tbank:
         """Ask for the refund of `body`; the same key, as `ExternalRequestId`, never makes a second one."""
         asked = json.loads(body)
         told = tbank_api.refund(await self._write("Cancel", {**asked, "ExternalRequestId": key}), key)
-        return replace(
-            told, provider_refund_id=f"{told.provider_payment_id}/{key}", amount_minor=int(asked["Amount"])
-        )
+        refund_id = _refund_id(told.provider_payment_id)
+        return replace(told, provider_refund_id=refund_id, amount_minor=int(asked["Amount"]))
 
     async def fetch_refund(self, provider_refund_id: str) -> RefundSnapshot:
         """Return the refund as its payment's status tells: T-Bank gives refunds no ids of their own."""
-        provider_payment_id, _, _ = provider_refund_id.partition("/")
-        return replace(await self._refund_of(provider_payment_id), provider_refund_id=provider_refund_id)
+        return await self._refund_of(provider_refund_id.partition("/")[0])
 
     async def refunds_of(self, provider_payment_id: str) -> Sequence[RefundSnapshot]:
         """Return the refund that the payment's status tells of."""
@@ -154,7 +152,7 @@ class Tbank:
         answer = await self._read("GetState", {"PaymentId": _known(provider_payment_id)})
         payment = tbank_api.payment(answer, two_stage=False)
         return RefundSnapshot(
-            provider_refund_id=f"{provider_payment_id}/",
+            provider_refund_id=_refund_id(provider_payment_id),
             provider_payment_id=provider_payment_id,
             status=refund_status(str(answer["Status"])),
             amount_minor=payment.amount_minor,
@@ -193,6 +191,11 @@ class Tbank:
         finally:
             spent_ms = round((time.monotonic() - started) * 1000)
             log.info("provider called", method=method, path="tbank", status=outcome, ms=spent_ms)
+
+
+def _refund_id(provider_payment_id: str) -> str:
+    """Return our name of a payment's refund at T-Bank, which gives it none."""
+    return f"{provider_payment_id}/refund"
 
 
 def _known(provider_payment_id: str) -> str:

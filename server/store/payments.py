@@ -63,6 +63,19 @@ def waiting(order_id: str) -> Transaction[Payment | None]:
     return one(Payment, rows)
 
 
+def books(merchant_id: str, scenario: str, since: int) -> Transaction[tuple[list[Payment], list[Refund]]]:
+    """Every payment of an account since then, and every refund since then."""
+    about = (merchant_id, scenario, since)
+    mine = "merchant_id = $1 AND scenario = $2"
+    paid = yield Statement(f"SELECT {_PAYMENT} FROM payments WHERE {mine} AND created_at >= $3", about)
+    back = yield Statement(
+        f"SELECT {_REFUND} FROM refunds WHERE created_at >= $3 "
+        f"AND payment_id IN (SELECT payment_id FROM payments WHERE {mine})",
+        about,
+    )
+    return many(Payment, paid), many(Refund, back)
+
+
 def add(payment: Payment) -> Transaction[None]:
     """A new payment attempt, with its key and body, before the provider hears of it."""
     yield Statement(*insert("payments", payment))

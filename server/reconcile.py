@@ -1,0 +1,105 @@
+"""`reconcile --from DATE`: compares our books with the providers'; what differs is printed, and a case."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+
+import aiohttp
+
+from server.books import Difference, differences
+from server.clients import accounts_of
+from server.clock import utc_now_ms
+from server.db import Database, Transaction, open_database
+from server.errors import SettingError
+from server.payments import ProviderError
+from server.payments.accounts import Account
+from server.progress import Rules, open_case
+from server.rules import rules_of
+from server.settings import Settings
+from server.store import cases, orders, payments
+from server.vault import Vault
+
+EARLIER_MS = 3_600_000
+"""A payment stands in our books before the provider has heard of it: ours are read from this much earlier."""
+
+
+def add_command(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    """Add `reconcile` to the command line; return its parser."""
+    parser = subparsers.add_parser("reconcile", help="compare our books with the payment providers'")
+    parser.add_argument(
+        "--from", dest="since", metavar="DATE", required=True, help="first day, in UTC, like 2026-11-24"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Print a JSON object a line for each difference. Returns 0 when there is none, else 1."""
+    since_ms = _midnight_ms(options.since)
+    found, unanswered = asyncio.run(run_comparison(settings, since_ms))
+    for line in found:
+        print(json.dumps(line, ensure_ascii=False))
+    for why in unanswered:
+        print(f"not compared: {why}", file=sys.stderr)
+    print(f"{len(found)} differences since {options.since}", file=sys.stderr)
+    return 1 if found or unanswered else 0
+
+
+def _midnight_ms(day: str) -> int:
+    try:
+        return int(datetime.combine(date.fromisoformat(day), time.min, UTC).timestamp() * 1000)
+    except ValueError:
+        raise SettingError(f"--from must be a day like 2026-11-24, not {day!r}") from None
+
+
+async def run_comparison(settings: Settings, since_ms: int) -> tuple[list[dict[str, str | None]], list[str]]:
+    """Return what differs at any account, and which accounts could not be asked."""
+    db = await open_database(settings.database_url)
+    try:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            accounts = accounts_of(settings, db, session, Vault(settings.credentials_key))
+            found: list[dict[str, str | None]] = []
+            unanswered: list[str] = []
+            for account in await accounts.every():
+                about: dict[str, str | None] = {"merchant": account.merchant_id, "scenario": account.scenario}
+                try:
+                    compared = await compare_account(db, account, rules_of(settings), since_ms)
+                except ProviderError as error:
+                    unanswered.append(f"merchant {account.merchant_id}, {account.scenario}: {error}")
+                    continue
+                found += [
+                    {**about, "order_id": each.order_id, "id": each.subject, "differs": each.text}
+                    for each in compared
+                ]
+            return found, unanswered
+    finally:
+        await db.close()
+
+
+async def compare_account(db: Database, account: Account, rules: Rules, since_ms: int) -> list[Difference]:
+    """Return what differs between our books and one account's since then; each is a case now.
+
+    Raises ProviderError when the provider does not answer; nothing is written then.
+    """
+    books = (account.merchant_id, account.scenario, since_ms - EARLIER_MS)
+    ours, refunds = await db.read(payments.books, *books)
+    ids = [payment.provider_payment_id for payment in ours if payment.provider_payment_id is not None]
+    theirs = await account.provider.payments_since(since_ms, ids)
+    their_refunds = await account.provider.refunds_since(since_ms, ids)
+    found = differences(ours, refunds, theirs, their_refunds, since_ms)
+    await db.write(_keep, rules, found, utc_now_ms())
+    return found
+
+
+def _keep(rules: Rules, found: Sequence[Difference], now: int) -> Transaction[None]:
+    """Open a case for each difference that has had none."""
+    for each in found:
+        if (yield from cases.known("books_differ", each.subject)):
+            continue
+        order = (yield from orders.get(each.order_id)) if each.order_id else None
+        yield from open_case(rules, "books_differ", each.subject, now, each.text, order)
