@@ -59,7 +59,10 @@ MUTANTS = (
                 "agent/maker.py",
                 "            outcome, cause, said = await self._make(after)\n",
                 "            outcome, cause, said = await self._make(after)\n"
-                "            await self._write_start(after)\n",
+                "            try:\n"
+                "                await self._write_start(after)\n"
+                "            except JournalError:\n"
+                "                pass\n",
             ),
         ),
     ),
