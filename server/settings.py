@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server.errors import SettingError
+from server.networks import networks
 from server.vault import split_keys
 
+NETWORK_RULES = ("off", "log", "enforce")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 TOO_MUCH = 10_000_000
 """No time is as long: about four months in seconds."""
@@ -58,6 +60,9 @@ class Settings:
     yookassa_api_url: str = _setting("https://api.yookassa.ru/v3/", "where YooKassa's API is")
     tbank_api_url: str = _setting("https://securepay.tinkoff.ru/v2", "where T-Bank's API is")
     tbank_ca_file: str = _setting("", "who may sign T-Bank's certificate, PEM; empty: whom the system trusts")
+
+    yookassa_networks: str = _setting("off", "notifications from other networks: off (taken), log, enforce")
+    trusted_proxies: str = _setting("", "networks of proxies whose X-Forwarded-For counts, with commas")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -135,7 +140,15 @@ def _check(settings: Settings) -> None:
     if settings.log_level.upper() not in LOG_LEVELS:
         raise SettingError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {settings.log_level!r}")
     split_keys(settings.credentials_key)
-    for name in ("base_url", "yookassa_api_url"):
+    if settings.yookassa_networks not in NETWORK_RULES:
+        raise SettingError(
+            f"YOOKASSA_NETWORKS must be one of {', '.join(NETWORK_RULES)}, not {settings.yookassa_networks!r}"
+        )
+    try:
+        networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingError(f"TRUSTED_PROXIES must be networks like 10.0.0.0/8: {error}") from None
+    for name in ("base_url", "yookassa_api_url", "tbank_api_url"):
         _check_url(name.upper(), getattr(settings, name))
 
 

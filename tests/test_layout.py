@@ -24,6 +24,7 @@ PURE = [
     "server/custom.py",
     "server/fiscal.py",
     "server/make.py",
+    "server/networks.py",
     "server/order.py",
     "server/payments/tbank_api.py",
     "server/payments/tbank_codes.py",

@@ -13,6 +13,7 @@ from server.pages import machine_view
 from server.pages.failure_pages import older_and_newer, wanted_failures
 from server.pages.language import language
 from server.pages.parse import json_object
+from server.pages.peer import client_address
 from server.pages.signed_in import (
     START,
     check_same_origin,
@@ -73,7 +74,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     check_same_origin(request)
     form = await form_of(request)
     name, wanted = form.get("name", "").strip(), local_path(form.get("next", ""))
-    address = request.remote or ""
+    address = client_address(request)
     users = request.app[keys.USERS]
     try:
         begun = await users.log_in(name, form.get("password", ""), address, cookie_token(request))

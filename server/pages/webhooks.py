@@ -1,13 +1,18 @@
 """Notifications of payment providers: stored, acknowledged, and worked on afterwards."""
 
+import structlog
 from aiohttp import web
 
 from server import keys
 from server.errors import BadRequest, Forbidden
 from server.metrics import NOTIFICATIONS
+from server.networks import YOOKASSA_NETWORKS, is_within
 from server.pages.parse import json_bytes
+from server.pages.peer import client_address
 from server.payments import NotANotification, OfNoConcern, tbank_api
 from server.payments.yookassa_api import parse_notification
+
+log = structlog.get_logger()
 
 
 def routes() -> list[web.RouteDef]:
@@ -17,6 +22,7 @@ def routes() -> list[web.RouteDef]:
 
 async def yookassa(request: web.Request) -> web.Response:
     """YooKassa's notification: 200 once stored; a malformed one is refused and changes nothing."""
+    _check_network(request)
     raw = await json_bytes(request)
     try:
         hint = parse_notification(raw)
@@ -26,6 +32,17 @@ async def yookassa(request: web.Request) -> web.Response:
         raise BadRequest("invalid_request", str(error)) from error
     await request.app[keys.NOTIFICATIONS].keep("yookassa", hint, raw.decode("utf-8", "replace"))
     return web.json_response({})
+
+
+def _check_network(request: web.Request) -> None:
+    """Count, and refuse if wished, what comes from elsewhere: a first fence, since the object is read back."""
+    rule, address = request.app[keys.SETTINGS].yookassa_networks, client_address(request)
+    if rule == "off" or is_within(address, YOOKASSA_NETWORKS):
+        return
+    NOTIFICATIONS.labels("foreign network").inc()
+    log.warning("notification from a network that is not YooKassa's", address=address, rule=rule)
+    if rule == "enforce":
+        raise Forbidden("not_allowed", f"a notification from {address}")
 
 
 async def tbank(request: web.Request) -> web.Response:
