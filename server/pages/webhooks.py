@@ -35,7 +35,7 @@ async def yookassa(request: web.Request) -> web.Response:
 
 
 def _check_network(request: web.Request) -> None:
-    """Count, and refuse if wished, what comes from elsewhere: a first fence, since the object is read back."""
+    """Count, and refuse if wished, what comes from elsewhere: a first fence; the object is read back."""
     rule, address = request.app[keys.SETTINGS].yookassa_networks, client_address(request)
     if rule == "off" or is_within(address, YOOKASSA_NETWORKS):
         return
