@@ -1,4 +1,7 @@
-"""What those who run the server ask: is it alive, can it serve, how is it doing."""
+"""What those who run the server ask: is it alive, can it serve, how is it doing; and which paths it has."""
+
+from functools import cache
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,10 +12,17 @@ from server.metrics import CASES, REGISTRY
 from server.moments import instant
 from server.store import cases
 
+OPENAPI = Path(__file__).resolve().parents[1] / "openapi.yaml"
+
 
 def routes() -> list[web.RouteDef]:
     """Return the operating paths."""
-    return [web.get("/health", health), web.get("/ready", ready), web.get("/metrics", metrics)]
+    return [
+        web.get("/health", health),
+        web.get("/ready", ready),
+        web.get("/metrics", metrics),
+        web.get("/openapi.yaml", openapi),
+    ]
 
 
 async def health(request: web.Request) -> web.Response:
@@ -33,3 +43,13 @@ async def metrics(request: web.Request) -> web.Response:
     """Counters for Prometheus."""
     CASES.set(await request.app[keys.DB].read(cases.count_open))
     return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """Every path of the server as OpenAPI."""
+    return web.Response(body=_openapi(), content_type="application/yaml")
+
+
+@cache
+def _openapi() -> bytes:
+    return OPENAPI.read_bytes()

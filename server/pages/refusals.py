@@ -24,6 +24,8 @@ _JSON_PATHS = (
     "/v1/order-status/",
     "/v1/manual-make",
     "/v1/yook-pay-webhook",
+    "/v1/tbank-webhook",
+    "/v1/order-qr/",
     "/v1/devices",
     "/v1/agent",
     "/tech/preview",

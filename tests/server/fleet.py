@@ -65,6 +65,11 @@ class Fleet:
         order = _order(device_uuid, order_id, self.clock())
         return await self.db.write(_sell, self.rules, order, self.clock())
 
+    async def sell_late(self, device_uuid: str, order_id: str) -> None:
+        """An order whose money came when its time was over: the customer chooses."""
+        order = _order(device_uuid, order_id, self.clock())
+        await self.db.write(_sell_late, self.rules, order, self.clock())
+
     async def report(self, make: Make, state: MakeState, **told: Any) -> None:
         """The agent says what became of a command."""
         report = Report(make.command_id, state, **told)
@@ -144,6 +149,12 @@ def _payment(rules: Rules, order: Order, now: int) -> Payment:
         created_at=now,
         updated_at=now,
     )
+
+
+def _sell_late(rules: Rules, order: Order, now: int) -> Transaction[None]:
+    yield from orders.add(order)
+    yield Statement(*insert("payments", _payment(rules, order, now)))
+    yield from progress.happen(rules, order, Event.PAID_LATE, now, "provider")
 
 
 def _sell(rules: Rules, order: Order, now: int) -> Transaction[Make]:

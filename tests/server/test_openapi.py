@@ -1,0 +1,167 @@
+"""`server/openapi.yaml` and the running server say the same; whatever is sent, the answer is described."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+import yaml
+from aiohttp import hdrs, web
+from hypothesis import HealthCheck, settings
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from server.app import make_app
+from server.pages.operating import OPENAPI
+from server.settings import Settings
+from tests.fakes.shop import Shop
+from tests.fakes.site import AGENT_TOKEN, CASE, ORDERS, Site, a_site
+
+CHECKS = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+METHODS_BESIDE = ["DELETE", "TRACE"]
+CONFIG = {"seed": 1, "phases": {"coverage": {"unexpected-methods": METHODS_BESIDE}}}
+BOUNDED = settings(
+    max_examples=8,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def described() -> dict[str, Any]:
+    """Return the file as it stands."""
+    read: dict[str, Any] = yaml.safe_load(OPENAPI.read_text())
+    return read
+
+
+def with_known_ids() -> dict[str, Any]:
+    """Return the file with the ids that are in the database beside random ones."""
+    read = described()
+    case = read["paths"]["/tech/cases/{case_id}"]["parameters"][0]
+    device = read["components"]["parameters"]["Device"]
+    schemas = read["components"]["schemas"]
+    case["schema"] = {"anyOf": [{"const": CASE}, case["schema"]]}
+    device["schema"] = {"anyOf": [{"enum": ["dev-1", "dev-2"]}, device["schema"]]}
+    schemas["OrderId"] = {"anyOf": [{"enum": ORDERS}, schemas["OrderId"]]}
+    return read
+
+
+schema = schemathesis.openapi.from_dict(
+    with_known_ids(), config=SchemathesisConfig.from_dict(CONFIG)
+).exclude(path="/openapi.yaml")
+"""This file itself is asked for once, below: as a YAML answer it is slow to read."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with a_site(tmp_path) as site:
+        yield site
+
+
+def check(case: schemathesis.Case, site: Site, **options: Any) -> None:
+    """Send what was made up, and compare the answer with the file."""
+    with requests.Session() as session:
+        answer = case.call(base_url=site.url, session=session, allow_redirects=False, **options)
+    assert answer.status_code < 500 or answer.status_code == 503
+    case.validate_response(answer, checks=CHECKS)
+
+
+@schema.parametrize()
+@BOUNDED
+def test_a_stranger_gets_a_described_answer(case: schemathesis.Case, site: Site):
+    check(case, site)
+
+
+def for_the_known(context: Any) -> bool:
+    return "security" in context.operation.definition.raw
+
+
+@schema.include(for_the_known).parametrize()
+@BOUNDED
+def test_who_is_signed_in_gets_a_described_answer(case: schemathesis.Case, site: Site):
+    anna = site.sign_in()
+    token = AGENT_TOKEN if case.path == "/v1/agent" else anna.program_token
+    headers = {"Authorization": f"Bearer {token}", "X-CSRF": anna.csrf}
+    check(case, site, headers=headers, cookies=anna.cookies)
+
+
+# --- the paths --------------------------------------------------------------------------------------------
+
+
+async def test_every_path_is_described_and_no_other(shop: Shop):
+    app = await make_app(Settings(database_url=shop.settings.database_url))
+    served = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != hdrs.METH_HEAD
+        if not isinstance(route.resource, web.StaticResource)
+    }
+    told = {
+        (method.upper(), path)
+        for path, methods in described()["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await runner.cleanup()
+    assert served == told
+
+
+async def test_the_description_is_served(shop: Shop):
+    answer = await shop.get("/openapi.yaml")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/yaml")
+    assert yaml.safe_load(answer.text) == described()
+
+
+# --- what no generator makes ------------------------------------------------------------------------------
+
+JSON = {"Content-Type": "application/json"}
+POSTED = ("/v1/initiate-payment", "/v1/manual-make", "/v1/yook-pay-webhook", "/v1/tbank-webhook")
+BODIES = {
+    "huge": (b'"' + b"x" * 70_000 + b'"', {400, 413}),
+    "not UTF-8": (b'{"order_id": "\xff\xfe"}', {400}),
+    "a NUL": (b'{"order_id": "order-1\\u0000"}', {400}),
+    "deep": (b"[" * 20_000 + b"]" * 20_000, {400}),
+    "half a surrogate": (b'{"order_id": "\\ud800"}', {400}),
+    "not finite": (b'{"order_id": NaN}', {400}),
+    "empty": (b"", {400}),
+}
+
+
+@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("kind", BODIES)
+async def test_a_body_that_is_wrong_is_refused(shop: Shop, path: str, kind: str):
+    body, statuses = BODIES[kind]
+    assert (await shop.post(path, data=body, headers=JSON)).status in statuses
+
+
+@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", "application/json2", "x"])
+async def test_a_body_of_another_type_is_refused(shop: Shop, path: str, content_type: str):
+    assert (await shop.post(path, data=b"{}", headers={"Content-Type": content_type})).status == 415
+
+
+@pytest.mark.parametrize(
+    "path", ["/" + "x" * 5000, "/m/" + "%00", "/v1/order-status/%ff", "/m/..%2f..%2fetc", "//"]
+)
+async def test_an_odd_address_is_refused(shop: Shop, path: str):
+    assert 400 <= (await shop.get(path)).status < 500
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
+async def test_an_odd_method_is_refused(shop: Shop, method: str):
+    assert (await shop.call(method, "/v1/initiate-payment")).status == 405
