@@ -1,7 +1,8 @@
 """The demo: everything on one machine, in real processes, without credentials.
 
-A server with the sandbox bank, two simulated machines behind pseudo-terminals, and a real agent beside each:
-one machine works, the other runs out of water. `--once` buys one drink from each as a customer would.
+A server with the sandbox banks, simulated machines behind pseudo-terminals, and a real agent beside each:
+one machine works, one runs out of water, and one is of a merchant at T-Bank. `--once` buys one drink from
+each as a customer would.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import aiohttp
 
 from server import demo_customer
 from server.errors import DemitasseError
+from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
 from server.settings import Settings, environment
 
 READY_WITHIN_S = 60.0
@@ -33,12 +35,16 @@ class DemoMachine:
 
     device_uuid: str
     location: str
+    merchant: str
+    scenario: str
     behaviour: tuple[str, ...]
 
 
+DRY = ("--fail", "no-water", "--recover-s", "20", "--again")
 MACHINES = (
-    DemoMachine("demo-works", "Вестибюль, 1 этаж", ("--fail", "none")),
-    DemoMachine("demo-fails", "Переговорная, 4 этаж", ("--fail", "no-water", "--recover-s", "20", "--again")),
+    DemoMachine("demo-works", "Вестибюль, 1 этаж", "demo", "Sandbox", ("--fail", "none")),
+    DemoMachine("demo-fails", "Переговорная, 4 этаж", "demo", "Sandbox", DRY),
+    DemoMachine("demo-tbank", "Столовая, 2 этаж", "demo-tbank", "TBank", ("--fail", "none")),
 )
 
 
@@ -50,7 +56,7 @@ def add_command(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> argparse.ArgumentParser:
     """Add `demo` to the command line; return its parser."""
-    parser = subparsers.add_parser("demo", help="sell coffee from two simulated machines on this computer")
+    parser = subparsers.add_parser("demo", help="sell coffee from simulated machines on this computer")
     parser.add_argument(
         "--once",
         action="store_true",
@@ -179,13 +185,15 @@ class Demo:
     def greeting(self) -> str:
         """Return what the user reads: which addresses to open."""
         name, password = TECHNICIAN
-        works, fails = (f"{self.url}/m/{machine.device_uuid}" for machine in MACHINES)
+        works, fails, tbank = (f"{self.url}/m/{machine.device_uuid}" for machine in MACHINES)
         return (
             "\nDemitasse is running. Open in a browser:\n\n"
             f"  a machine that works        {works}\n"
             f"  a machine without water     {fails}\n"
+            f"  a merchant at T-Bank        {tbank}\n"
             f"  technicians' pages          {self.url}/tech/   (name {name}, password {password})\n\n"
-            "Choose a drink, pay at the sandbox bank (no real money), and watch the order.\n"
+            "Choose a drink, pay at a sandbox bank (no real money) by card or SBP, and watch the order.\n"
+            "A card's money is held until the drink is made; SBP is paid at once.\n"
             "The second machine fails, says why, and the money goes back. 20 s later its tank is full,\n"
             "until the next drink.\n"
             f"Logs are in {self._folder}. Ctrl+C ends everything.\n"
@@ -282,14 +290,28 @@ prices = { medium = 11000 }
         f"""
 [[devices]]
 device_uuid = "{machine.device_uuid}"
-merchant = "demo"
+merchant = "{machine.merchant}"
 location = "{machine.location}"
-payment_scenario = "Sandbox"
+payment_scenario = "{machine.scenario}"
 client_info_make_failed = 'Звоните в любое время: <a href="tel:+74951234567">+7 495 123-45-67</a>'
 {drinks}"""
         for machine in MACHINES
     )
-    return f'[[merchants]]\nid = "demo"\nname = "Кофе у дома"\nvalid_until = 2099-12-31\n{devices}'
+    return f"""
+[[merchants]]
+id = "demo"
+name = "Кофе у дома"
+valid_until = 2099-12-31
+hold_cards = true
+[[merchants]]
+id = "demo-tbank"
+name = "Кофе в столовой"
+valid_until = 2099-12-31
+hold_cards = true
+[merchants.credentials.TBank]
+terminal_key = "{TERMINAL_KEY}"
+password = "{PASSWORD}"
+{devices}"""
 
 
 def _agent_config(url: str, token: str, folder: Path, name: str, port: Path) -> str:

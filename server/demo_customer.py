@@ -14,9 +14,9 @@ _PAY_LINK = re.compile(r'href="(/v1/pay\?[^"]+)"')
 
 
 async def buy_from_each(url: str, device_uuids: list[str]) -> int:
-    """Buy one drink from each machine and print both lives.
+    """Buy one drink from each machine and print what became of each.
 
-    Returns 0 only when the first order is `successful` and the second `make_failed` with its money returned.
+    Returns 0 only when the second order is `make_failed` with its money returned, all others `successful`.
     """
     async with aiohttp.ClientSession() as session:
         lives = await asyncio.gather(*(buy(session, url, uuid) for uuid in device_uuids))
@@ -24,13 +24,12 @@ async def buy_from_each(url: str, device_uuids: list[str]) -> int:
         print(f"\n{uuid}")
         for line in life.lines:
             print(f"  {line}")
-    made, failed = (life.last for life in lives)
-    fine = made["status"] == "successful" and (failed["status"], failed["refund_status"]) == (
-        "make_failed",
-        "succeeded",
+    made, failed, *others = ((life.last["status"], life.last["refund_status"]) for life in lives)
+    fine = failed == ("make_failed", "succeeded") and all(
+        status == "successful" for status, _ in [made, *others]
     )
     print(
-        "\nOne payment ended as one drink, the other as one refund."
+        "\nEach payment ended as one drink, but for one: it ended as one refund."
         if fine
         else "\nThis is not how it should end."
     )

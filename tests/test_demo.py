@@ -114,9 +114,9 @@ async def test_the_demo_says_where_to_look_and_ends_cleanly(start: Start):
         demo = start("--port", str(taken.getsockname()[1]), "--log-level", "ERROR")
         demo.prints("Ctrl+C ends everything")
         addresses = re.findall(r"http://\S+", demo.printed)
-        assert len(addresses) == 3 and not any(f":{taken.getsockname()[1]}/" in url for url in addresses)
-        assert [await status_of(url) for url in addresses] == [200, 200, 200]
-        assert len(running_with(demo.folder)) == 6
+        assert len(addresses) == 4 and not any(f":{taken.getsockname()[1]}/" in url for url in addresses)
+        assert [await status_of(url) for url in addresses] == [200, 200, 200, 200]
+        assert len(running_with(demo.folder)) == 8
         assert demo.log("server") == ""
     assert demo.ends(signal.SIGINT) == 0
     demo.leaves_nothing()
@@ -132,7 +132,9 @@ def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing(start: Start, num
 
 def test_one_payment_ends_as_a_drink_and_the_other_as_a_refund(once: Demo):
     assert once.ends() == 0, once.printed
-    works, _, fails = once.printed.partition("demo-fails")
+    works, _, rest = once.printed.partition("demo-fails")
+    fails, _, tbank = rest.partition("demo-tbank")
+    assert "successful: Напиток готов" in tbank
     assert "successful: Напиток готов" in works
     assert "make_failed: Не удалось отправить команду на приготовление." in fails
     assert "no_water" in fails and "refund succeeded" in fails
