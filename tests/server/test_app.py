@@ -61,7 +61,7 @@ def everything_in(file: Path) -> bytes:
     return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
 
 
-@pytest.mark.parametrize("key", ["", OTHER])
+@pytest.mark.parametrize("key", ["", OTHER], ids=["no key", "another key"])
 async def test_a_start_without_the_key_of_a_merchants_credentials_is_refused(shop: Shop, key: str):
     await shop.restart(credentials_key=KEY)
     await shop.load(merchant=load.MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
