@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from server.clock import utc_now_ms
-from server.db import Statement, Transaction, open_database
+from server.db import EVERY_ORDER, Statement, Transaction, open_database
 from server.device_texts import is_picture_address
 from server.errors import SettingError
 from server.payments.accounts import is_live
@@ -276,7 +276,8 @@ def _upsert(
         written = {**differing, "updated_at": now}
         start = len(key) + 1
         assigned = ", ".join(f"{name} = ${number}" for number, name in enumerate(written, start))
-        yield Statement(f"UPDATE {table} SET {assigned} WHERE {where}", (*key.values(), *written.values()))
+        values = (*key.values(), *written.values())
+        yield Statement(f"UPDATE {table} SET {assigned} WHERE {where}", values, touches=EVERY_ORDER)
         changes.append({"updated": what, **key, "fields": sorted(differing)})
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.db import Statement, Transaction
+from server.db import EVERY_ORDER, Statement, Transaction
 from server.store.rows import Agent, Device, Drink, columns, from_row, many, one, update
 
 _OF_MERCHANT = ("merchant_name", "valid_until", "holds_cards_since", "receipt")
@@ -56,7 +56,7 @@ def menu(device_uuid: str) -> Transaction[list[Drink]]:
 
 def change(device_uuid: str, changes: dict[str, Any]) -> Transaction[None]:
     """Write just `changes` to the device."""
-    yield Statement(*update("devices", changes, "device_uuid = $1", device_uuid))
+    yield Statement(*update("devices", changes, "device_uuid = $1", device_uuid), touches=EVERY_ORDER)
 
 
 def credentials(merchant_id: str, scenario: str) -> Transaction[str | None]:

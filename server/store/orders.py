@@ -16,7 +16,7 @@ def get(order_id: str) -> Transaction[Order | None]:
 
 def add(order: Order) -> Transaction[None]:
     """A new order. Raises Conflict when the id is taken."""
-    yield Statement(*insert("orders", order))
+    yield Statement(*insert("orders", order), touches=order.order_id)
 
 
 def change(order: Order, changes: dict[str, Any]) -> Transaction[Order]:
@@ -28,7 +28,7 @@ def change(order: Order, changes: dict[str, Any]) -> Transaction[Order]:
         order.order_id,
         order.version,
     )
-    rows = yield Statement(f"{sql} RETURNING {_ALL}", values)
+    rows = yield Statement(f"{sql} RETURNING {_ALL}", values, touches=order.order_id)
     if not rows:
         raise Conflict(f"order {order.order_id} was changed by someone else first")
     return from_row(Order, rows[0])

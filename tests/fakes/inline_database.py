@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from server.db import Transaction, commit_together, drive, translated
+from server.db.sqlite import Outcome, commit_together, drive, tell, translated
+from server.db.transactions import Listeners, OnNotified, OnTouched, Transaction
 from server.migrations import schema_statements
 
 P = ParamSpec("P")
@@ -48,6 +49,7 @@ class InlineDatabase:
     def __init__(self, connection: sqlite3.Connection, gate: Gate | None = None) -> None:
         self._connection = connection
         self._gate = gate or Gate()
+        self._listeners = Listeners()
         self._waiting: list[tuple[Transaction[Any], asyncio.Future[Any]]] = []
 
     async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -67,6 +69,15 @@ class InlineDatabase:
         except sqlite3.Error as error:
             raise translated(error) from error
 
+    def on_touched(self, callback: OnTouched) -> None:
+        self._listeners.on_touched(callback)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        self._listeners.tell_notified(channel, payload)
+
+    def on_notified(self, channel: str, callback: OnNotified) -> None:
+        self._listeners.on_notified(channel, callback)
+
     async def close(self) -> None:
         """Nothing to close: the connection is the caller's."""
 
@@ -77,16 +88,10 @@ class InlineDatabase:
             outcomes = commit_together(self._connection, [transaction for transaction, _ in group])
             self._gate.committed()
         except sqlite3.Error as error:
-            outcomes = [(None, translated(error)) for _ in group]
+            outcomes = [Outcome(None, translated(error)) for _ in group]
         except BaseException:  # the process is dead: nobody is there to be told
             return
-        for (_, done), (value, failure) in zip(group, outcomes, strict=True):
-            if done.cancelled():
-                continue
-            if failure is None:
-                done.set_result(value)
-            else:
-                done.set_exception(failure)
+        tell(self._listeners, [done for _, done in group], outcomes)
 
 
 def _empty() -> bytes:

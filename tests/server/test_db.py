@@ -9,16 +9,8 @@ from typing import Any
 
 import pytest
 
-from server.db import (
-    Database,
-    SqliteDatabase,
-    Statement,
-    Transaction,
-    commit_together,
-    open_database,
-    open_sqlite,
-    sqlite_text,
-)
+from server.db import EVERY_ORDER, Database, Statement, Touched, Transaction, open_database
+from server.db.sqlite import SqliteDatabase, commit_together, open_sqlite, sqlite_text
 from server.errors import Conflict, DatabaseError, SettingError
 
 WAIT_S = 5.0
@@ -156,7 +148,7 @@ async def test_those_that_wait_are_committed_together(db: Database, monkeypatch:
         sizes.append(len(group))
         return commit_together(connection, group)
 
-    monkeypatch.setattr("server.db.commit_together", counting)
+    monkeypatch.setattr("server.db.sqlite.commit_together", counting)
     gate = Gate()
     held = await gate.hold(db)
     tasks = await waiting(db, *((add, f"{number:03}") for number in range(300)))
@@ -219,6 +211,70 @@ async def test_cancelling_at_any_step_leaves_a_database_that_works(db: Database,
     await asyncio.gather(task, return_exceptions=True)
     await soon(db.write(add, "c"))
     assert await db.read(names) in (["a", "b", "c"], ["c"])
+
+
+# --- who is told ----------------------------------------------------------------------------------------
+
+
+def touching(name: str, *order_ids: str) -> Transaction[str]:
+    for order_id in order_ids:
+        yield Statement("SELECT 1", touches=order_id)
+    return (yield from add(name))
+
+
+def touching_and_failing(order_id: str) -> Transaction[None]:
+    yield from touching("never", order_id)
+    raise ValueError("after the touch")
+
+
+async def test_what_a_commit_touched_is_told_before_its_writer(db: Database):
+    told: list[Any] = []
+    db.on_touched(told.append)
+    task = asyncio.create_task(db.write(touching, "a", "order-1", EVERY_ORDER))
+    task.add_done_callback(lambda _: told.append("written"))
+    await task
+    assert told == [{"order-1", EVERY_ORDER}, "written"]
+
+
+async def test_what_a_group_touched_is_told_at_once_without_that_which_failed(db: Database):
+    told: list[Touched] = []
+    db.on_touched(told.append)
+    gate = Gate()
+    held = await gate.hold(db)
+    tasks = await waiting(db, (touching, "a", "order-1"), (touching_and_failing, "order-2"), (add, "b"))
+    gate.opened.set()
+    await asyncio.gather(held, *tasks, return_exceptions=True)
+    await db.write(touching, "c", "order-3")
+    assert told == [{"order-1"}, {"order-3"}]
+
+
+async def test_what_cannot_be_committed_touches_nothing(db: Database):
+    told: list[Touched] = []
+    db.on_touched(told.append)
+    failing(db, "COMMIT")
+    with pytest.raises(DatabaseError):
+        await soon(db.write(touching, "a", "order-1"))
+    assert told == []
+
+
+async def test_a_listener_that_fails_disturbs_neither_writer_nor_listener(db: Database):
+    def fails(touched: Touched) -> None:
+        raise ValueError("in the listener")
+
+    told: list[Touched] = []
+    db.on_touched(fails)
+    db.on_touched(told.append)
+    assert await soon(db.write(touching, "a", "order-1")) == "a"
+    assert told == [{"order-1"}]
+
+
+async def test_who_listens_to_a_channel_hears_what_is_said_there(db: Database):
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    db.on_notified("agents", heard.put_nowait)
+    await db.notify("others", "order-1")
+    await db.notify("agents", "dev-1")
+    assert await soon(heard.get()) == "dev-1"
+    assert heard.empty()
 
 
 # --- a database that fails ----------------------------------------------------------------------------
@@ -285,7 +341,7 @@ def test_all_that_were_to_be_committed_together_fail_together():
     connection = open_sqlite(":memory:")
     connection.execute("CREATE TABLE merchants (merchant_id TEXT, name TEXT, updated_at INT)")
     outcomes = commit_together(Failing(connection, "COMMIT"), [add("a"), add("b")])  # type: ignore[arg-type]
-    assert [str(error) for _, error in outcomes] == ["OperationalError: database or disk is full"] * 2
+    assert [str(error) for _, error, _ in outcomes] == ["OperationalError: database or disk is full"] * 2
     assert connection.execute("SELECT count(*) FROM merchants").fetchone()[0] == 0
     connection.close()
 

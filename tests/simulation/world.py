@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from server.db import Statement, Transaction, drive
+from server.db import Statement, Transaction
+from server.db.sqlite import drive
 from tests.simulation import complaints
 from tests.simulation.bank import ACCOUNT_ID, Bank
 from tests.simulation.board import Board

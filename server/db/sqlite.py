@@ -1,8 +1,6 @@
-"""The database: hands whole transactions to it and knows nothing of what is in them.
+"""SQLite: writers that wait are committed together in one thread, readers do not wait for writers.
 
-A transaction is a generator that yields `Statement`s and is sent the rows, so it holds no connection, does no
-I/O and runs the same on any database. Writers that wait are committed together (`synchronous=FULL`, nothing
-less durable); readers have a connection of their own and do not wait for writers.
+`synchronous=FULL`, nothing less durable.
 """
 
 import asyncio
@@ -10,50 +8,26 @@ import queue
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import aiosqlite
 import structlog
 
+from server.db.transactions import Listeners, OnNotified, OnTouched, Row, Touched, Transaction
 from server.errors import Conflict, DatabaseError, SettingError
+from server.migrations import prepare_sqlite
 
 log = structlog.get_logger()
 
-Row = Mapping[str, Any]
 T = TypeVar("T")
 P = ParamSpec("P")
 
 GROUP_LIMIT = 256
 """Transactions committed together at most: bounds how long the first of them waits."""
-
-
-class Statement(NamedTuple):
-    """SQL with `$1`, `$2`, ... and the values for them."""
-
-    sql: str
-    values: tuple[Any, ...] = ()
-
-
-Transaction = Generator[Statement, Sequence[Row], T]
-"""Yields statements, is sent their rows, returns what the caller asked for."""
-
-
-class Database(Protocol):
-    """What the server asks of a database."""
-
-    async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the transaction alone and durably; all of it or nothing. Raises Conflict or DatabaseError."""
-
-    async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a transaction that only selects. Raises DatabaseError."""
-
-    async def close(self) -> None:
-        """Finish what waits and release the files."""
-
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -64,12 +38,14 @@ def sqlite_text(sql: str) -> str:
     return _PLACEHOLDER.sub(r"?\1", sql)
 
 
-def drive(connection: sqlite3.Connection, transaction: Transaction[T]) -> T:
-    """Run a transaction's statements on a SQLite connection and return its result."""
+def drive(connection: sqlite3.Connection, transaction: Transaction[T], touched: set[str] | None = None) -> T:
+    """Run a transaction's statements on a SQLite connection and return its result; note what it touches."""
     try:
         statement = next(transaction)
         while True:
             rows = connection.execute(sqlite_text(statement.sql), statement.values).fetchall()
+            if touched is not None and statement.touches is not None:
+                touched.add(statement.touches)
             statement = transaction.send(rows)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # a generator's return value is not typed
@@ -110,6 +86,7 @@ class SqliteDatabase:
         self._loop = asyncio.get_running_loop()
         self._writer = open_sqlite(path)
         self._reader: aiosqlite.Connection | None = None
+        self._listeners = Listeners()
         self._thread = threading.Thread(target=self._write_jobs, name="database writer", daemon=True)
 
     async def start(self) -> None:
@@ -143,6 +120,18 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise translated(error) from error
 
+    def on_touched(self, callback: OnTouched) -> None:
+        """See `Database.on_touched`; what other processes commit is not told."""
+        self._listeners.on_touched(callback)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Tell this process: there is no other server on a SQLite file."""
+        self._listeners.tell_notified(channel, payload)
+
+    def on_notified(self, channel: str, callback: OnNotified) -> None:
+        """See `Database.on_notified`."""
+        self._listeners.on_notified(channel, callback)
+
     async def close(self) -> None:
         """Commit what waits, then close both connections."""
         if self._reader is not None:
@@ -171,19 +160,27 @@ class SqliteDatabase:
                 self._tell([job.done for job in group], outcomes)
 
     def _tell(self, waiting: "list[asyncio.Future[Any]]", outcomes: "list[Outcome]") -> None:
-        def deliver() -> None:
-            for future, (value, error) in zip(waiting, outcomes, strict=True):
-                if future.cancelled():
-                    continue  # its caller has gone; the transaction stands
-                if error is None:
-                    future.set_result(value)
-                else:
-                    future.set_exception(error)
-
-        self._loop.call_soon_threadsafe(deliver)
+        self._loop.call_soon_threadsafe(tell, self._listeners, waiting, outcomes)
 
 
-Outcome = tuple[Any, BaseException | None]
+class Outcome(NamedTuple):
+    """What became of a transaction."""
+
+    value: Any
+    error: BaseException | None = None
+    touched: Touched = frozenset()
+
+
+def tell(listeners: Listeners, waiting: "Sequence[asyncio.Future[Any]]", outcomes: Sequence[Outcome]) -> None:
+    """Tell the listeners what was touched, then each writer what became of its transaction."""
+    listeners.tell_touched(order_id for outcome in outcomes for order_id in outcome.touched)
+    for future, outcome in zip(waiting, outcomes, strict=True):
+        if future.cancelled():
+            continue  # its caller has gone; the transaction stands
+        if outcome.error is None:
+            future.set_result(outcome.value)
+        else:
+            future.set_exception(outcome.error)
 
 
 def commit_together(connection: sqlite3.Connection, group: Sequence[Transaction[Any]]) -> list[Outcome]:
@@ -199,7 +196,7 @@ def commit_together(connection: sqlite3.Connection, group: Sequence[Transaction[
         connection.execute("COMMIT")
     except Exception as error:  # whatever it is, the writer lives on
         _roll_back(connection)
-        return [(None, translated(error)) for _ in group]
+        return [Outcome(None, translated(error)) for _ in group]
     return outcomes
 
 
@@ -212,29 +209,22 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 def _run_alone(connection: sqlite3.Connection, transaction: Transaction[Any]) -> Outcome:
+    touched: set[str] = set()
     connection.execute("SAVEPOINT one")
     try:
-        value = drive(connection, transaction)
+        value = drive(connection, transaction, touched)
     except BaseException as error:  # the caller's error is the caller's to handle; the others go on
         if not connection.in_transaction:  # a full disk ends the whole transaction, not just this part
             raise
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
-        return None, translated(error)
+        return Outcome(None, translated(error))
     connection.execute("RELEASE one")
-    return value, None
+    return Outcome(value, None, frozenset(touched))
 
 
-async def open_database(url: str) -> Database:
-    """Open the database of a URL, made or upgraded as needed.
-
-    Raises SettingError when the URL is not one we know, or the file is newer than this program.
-    """
-    from server.migrations import prepare_sqlite
-
-    scheme, separator, path = url.partition(":///")
-    if scheme != "sqlite" or not separator or not path:
-        raise SettingError(f"DATABASE_URL must look like sqlite:///demitasse.db, not {url!r}")
+async def open_sqlite_database(path: str) -> SqliteDatabase:
+    """Open the file, made or upgraded as needed. Raises SettingError."""
     if not Path(path).absolute().parent.is_dir():
         raise SettingError(f"DATABASE_URL: the folder of {path} does not exist")
     try:

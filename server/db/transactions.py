@@ -1,0 +1,94 @@
+"""What a transaction is, what the server asks of a database, and who is told of changes. No I/O."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+P = ParamSpec("P")
+
+EVERY_ORDER = ""
+"""Stands for all orders where an order's id is expected; no order has it."""
+
+
+class Statement(NamedTuple):
+    """SQL with `$1`, `$2`, ... and the values for them.
+
+    `touches` is the order that customers see differently once this is committed, or `EVERY_ORDER`.
+    """
+
+    sql: str
+    values: tuple[Any, ...] = ()
+    touches: str | None = None
+
+
+Transaction = Generator[Statement, Sequence[Row], T]
+"""Yields statements, is sent their rows, returns what the caller asked for."""
+
+Touched = frozenset[str]
+OnTouched = Callable[[Touched], None]
+OnNotified = Callable[[str | None], None]
+
+
+class Database(Protocol):
+    """What the server asks of a database."""
+
+    async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the transaction alone and durably; all of it or nothing. Raises Conflict or DatabaseError."""
+
+    async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a transaction that only selects. Raises DatabaseError."""
+
+    def on_touched(self, callback: OnTouched) -> None:
+        """Call with the orders that commits have touched, in the loop, before the writers are answered.
+
+        A set that holds `EVERY_ORDER` means that any order may look different.
+        """
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Tell whoever listens to the channel, in every process of this database. It may be lost."""
+
+    def on_notified(self, channel: str, callback: OnNotified) -> None:
+        """Call with each payload of the channel; with None when some may be lost: look at everything."""
+
+    async def close(self) -> None:
+        """Finish what waits and release the files."""
+
+
+class Listeners:
+    """Who wants to know what. One that fails is logged and disturbs nobody."""
+
+    def __init__(self) -> None:
+        self._touched: list[OnTouched] = []
+        self._notified: dict[str, list[OnNotified]] = {}
+
+    def on_touched(self, callback: OnTouched) -> None:
+        """See `Database.on_touched`."""
+        self._touched.append(callback)
+
+    def on_notified(self, channel: str, callback: OnNotified) -> None:
+        """See `Database.on_notified`."""
+        self._notified.setdefault(channel, []).append(callback)
+
+    def tell_touched(self, order_ids: Iterable[str]) -> None:
+        """Tell which orders look different now."""
+        touched = frozenset(order_ids)
+        if touched:
+            for callback in self._touched:
+                _call(callback, touched)
+
+    def tell_notified(self, channel: str, payload: str | None) -> None:
+        """Tell what was said on a channel."""
+        for callback in self._notified.get(channel, ()):
+            _call(callback, payload)
+
+
+def _call(callback: Callable[[Any], None], argument: Any) -> None:
+    try:
+        callback(argument)
+    except Exception:  # the commit stands, and its writer waits to hear so
+        log.exception("a listener of the database failed")
