@@ -221,7 +221,7 @@ async def test_a_silent_command_is_asked_for_in_the_same_session(shop: Shop):
 
 async def test_a_refund_that_was_decided_is_sent_after_a_restart(shop: Shop):
     agent, command = await command_for(shop)
-    await shop.change("UPDATE payments SET scenario = 'TBank'")  # nobody can be asked for the refund now
+    await shop.change("UPDATE payments SET scenario = 'Yookassa'")  # nobody can be asked for the refund now
     await agent.fail(command)
     await shop.restart()
     await shop.change("UPDATE payments SET scenario = 'Sandbox'")

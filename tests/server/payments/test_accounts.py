@@ -67,7 +67,9 @@ async def test_an_account_that_no_key_opens_is_unavailable(db: Database, vault: 
 
 
 async def test_one_that_no_key_opens_does_not_hide_the_others(db: Database, logs: list[Any]):
-    assert [account.account_id for account in await accounts(db, Vault(OTHER)).candidates()] == ["1"]
+    assert [account.account_id for account in await accounts(db, Vault(OTHER)).candidates("yookassa")] == [
+        "1"
+    ]
     assert [(record["log_level"], record["event"]) for record in logs] == [
         ("error", "credentials not opened")
     ]
@@ -75,7 +77,7 @@ async def test_one_that_no_key_opens_does_not_hide_the_others(db: Database, logs
 
 async def test_the_same_account_of_two_merchants_is_one_candidate(db: Database):
     await db.write(a_shop, "twin", VAULT.seal(body("2")))
-    assert [account.account_id for account in await accounts(db, VAULT).candidates()] == ["1", "2"]
+    assert [account.account_id for account in await accounts(db, VAULT).candidates("yookassa")] == ["1", "2"]
 
 
 async def test_only_what_stands_in_clear_is_sealed(db: Database):
