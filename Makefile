@@ -10,7 +10,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 debian = command -v apt-get >/dev/null && $(ROOT) true 2>/dev/null </dev/null && $(ROOT) apt-get update -qq && \
 	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) </dev/null
 
-.PHONY: help demo test check simulate mutants chaos screenshots browser clean
+.PHONY: help demo test check bench simulate mutants chaos screenshots browser clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: .venv/test ## check style and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+
+bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=polls,sales)
+	@.venv/bin/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDER),--folder $(FOLDER))
 
 chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats a plan)
 	@.venv/bin/python -m tests.chaos --orders $(or $(ORDERS),200) $(if $(SEED),--seed $(SEED))

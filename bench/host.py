@@ -1,0 +1,64 @@
+"""What this machine is: figures are worth nothing without it."""
+
+import os
+import platform
+import sqlite3
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+SYNCS = 200
+
+
+def described(folder: Path) -> str:
+    """Return one sentence on the processor, Python, SQLite, and the disk below `folder`."""
+    return (
+        f"{os.cpu_count()} cores ({_processor()}), {platform.python_implementation()} "
+        f"{platform.python_version()} ({_build()}), SQLite {sqlite3.sqlite_version}, "
+        f"fsync of 4 KiB appended {fsync_ms(folder):.2f} ms"
+    )
+
+
+def fsync_ms(folder: Path) -> float:
+    """Return how long it takes to append 4 KiB to a file and have it on the disk: a median."""
+    page = bytes(4096)
+    taken = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(SYNCS):
+            begun = time.perf_counter()
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - begun)
+    return median(taken) * 1000
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process occupies."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _build() -> str:
+    """Return how CPython was built: one with profile-guided optimisation is 1.4 times as fast."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    guided = "--enable-optimizations" in options or "-fprofile-use" in str(
+        sysconfig.get_config_var("PY_CORE_CFLAGS") or ""
+    )
+    return "built with profile-guided optimisation" if guided else "a plain build"

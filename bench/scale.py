@@ -1,0 +1,40 @@
+"""How large the loads are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The bounds of every load. What is measured has no other numbers in it."""
+
+    runs: int = 3
+    poll_connections: int = 64
+    poll_s: float = 4.0
+    agents: int = 1_000
+    """Agents with journals and serial lines of their own."""
+    fleets: int = 1
+    """Processes among which they are shared."""
+    sales: int = 3_000
+    """Sold as fast as they go, in one run."""
+    sales_at_once: int = 64
+    paced_sales: int = 500
+    """Sold at a pace, in one run."""
+    paced_per_s: float = 50.0
+    crowd: int = 10_000
+    """Agents that are only connected."""
+    crowd_sales: int = 750
+
+
+FULL = Scale()
+TINY = Scale(
+    runs=1,
+    poll_connections=2,
+    poll_s=0.2,
+    agents=3,
+    sales=6,
+    sales_at_once=2,
+    paced_sales=4,
+    crowd=20,
+    crowd_sales=4,
+)
+"""For a test that everything runs."""
