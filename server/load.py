@@ -1,161 +1,23 @@
-"""Loads merchants, devices, menus and texts from a TOML file: repeatable, all of it or nothing.
-
-The file is checked whole before anything is written; a wrong one changes nothing and the error names the key.
-"""
+"""Writes what a `load` file says into the database: repeatable, all of it or nothing."""
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from server.clock import utc_now_ms
 from server.db import EVERY_ORDER, Statement, Transaction, open_database
-from server.device_texts import is_picture_address
 from server.errors import SettingError
 from server.payments.accounts import is_live
 from server.settings import Settings
+from server.shop_file import DeviceEntry, DrinkEntry, File, MerchantEntry, read_file
 from server.store import devices
 from server.store.rows import TEXT_FIELDS
 from server.vault import HOW_TO_MAKE_A_KEY, NO_KEY, NotOpened, Vault
-
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[0-9A-Za-z._:~-]+$")]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-Words = Annotated[str, msgspec.Meta(max_length=4000)]
-Kopecks = Annotated[int, msgspec.Meta(ge=100, le=35_000_000)]
-"""YooKassa's limits for a card: 1 to 350 000 roubles."""
-
-SCENARIOS = ("Yookassa", "YookassaReceipt", "TBank", "Custom", "Sandbox")
-_NEEDED = {
-    "Yookassa": ("account_id", "secret_key"),
-    "YookassaReceipt": ("account_id", "secret_key"),
-    "TBank": ("terminal_key", "password"),
-}
-
-
-class Prices(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Kopecks per size; a size without a price is not sold."""
-
-    small: Kopecks | None = None
-    medium: Kopecks | None = None
-    large: Kopecks | None = None
-
-
-class DrinkEntry(msgspec.Struct, forbid_unknown_fields=True):
-    """`[[devices.drinks]]`"""
-
-    drink_no: Name
-    name: Name
-    prices: Prices
-
-
-class DeviceEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """`[[devices]]`; a text that is not given is left as it is, an empty one is removed."""
-
-    device_uuid: Id
-    merchant: Id
-    location: Name
-    payment_scenario: str
-    redirect_url: Words | None = None
-    logo_url: Words | None = None
-    client_info: Words | None = None
-    client_info_pending: Words | None = None
-    client_info_paid: Words | None = None
-    client_info_not_paid: Words | None = None
-    client_info_make_pending: Words | None = None
-    client_info_manual_make: Words | None = None
-    client_info_successful: Words | None = None
-    client_info_make_failed: Words | None = None
-    client_error_info: Words | None = None
-    drinks: list[DrinkEntry] | None = None
-
-
-class MerchantEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """`[[merchants]]`"""
-
-    id: Id
-    name: Name
-    valid_until: Any = None
-    """A TOML date or date-time; both at once are more than msgspec's types can say."""
-    credentials: dict[str, dict[str, Any]] = {}
-
-    def __repr__(self) -> str:
-        return f"MerchantEntry(id={self.id!r})"
-
-
-class File(msgspec.Struct, forbid_unknown_fields=True):
-    """The whole file."""
-
-    merchants: list[MerchantEntry] = []
-    devices: list[DeviceEntry] = []
-
-
-def read_file(path: str) -> File:
-    """Return the checked content of a file. Raises SettingError that names the key."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise SettingError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        file = msgspec.toml.decode(content, type=File)
-        _check(file)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise SettingError(f"{path}: {error}") from error
-    return file
-
-
-def _check(file: File) -> None:
-    _check_unique("merchants", [merchant.id for merchant in file.merchants])
-    _check_unique("devices", [device.device_uuid for device in file.devices])
-    for number, merchant in enumerate(file.merchants):
-        if not isinstance(merchant.valid_until, date | None):
-            raise msgspec.ValidationError(f"merchants[{number}].valid_until must be a date, like 2099-12-31")
-        for scenario, fields in merchant.credentials.items():
-            _check_credentials(f"merchants[{number}].credentials.{scenario}", scenario, fields)
-    for number, device in enumerate(file.devices):
-        _check_device(f"devices[{number}]", device)
-
-
-def _check_unique(what: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise msgspec.ValidationError(f"{what}: {name!r} stands twice")
-
-
-def _check_credentials(where: str, scenario: str, fields: Mapping[str, Any]) -> None:
-    if scenario not in SCENARIOS:
-        raise msgspec.ValidationError(f"{where}: no such scenario; there are {', '.join(SCENARIOS)}")
-    for name in _NEEDED.get(scenario, ()):
-        if not isinstance(fields.get(name), str) or not fields[name].strip():
-            raise msgspec.ValidationError(f"{where}.{name} is missing or not a text")
-
-
-def _check_device(where: str, device: DeviceEntry) -> None:
-    if device.payment_scenario not in SCENARIOS:
-        raise msgspec.ValidationError(
-            f"{where}.payment_scenario: no such scenario {device.payment_scenario!r}; "
-            f"there are {', '.join(SCENARIOS)}"
-        )
-    if device.logo_url and not is_picture_address(device.logo_url):
-        raise msgspec.ValidationError(f"{where}.logo_url must be the address of a picture, https://…")
-    if device.redirect_url and not device.redirect_url.startswith(("https://", "http://")):
-        raise msgspec.ValidationError(f"{where}.redirect_url must begin with https://")
-    drinks = device.drinks or []
-    _check_unique(f"{where}.drinks", [drink.drink_no for drink in drinks])
-    for number, drink in enumerate(drinks):
-        if not _prices(drink):
-            raise msgspec.ValidationError(f"{where}.drinks[{number}].prices: at least one size needs a price")
-
-
-def _prices(drink: DrinkEntry) -> dict[str, int]:
-    prices: dict[str, int] = msgspec.to_builtins(drink.prices)
-    return prices
-
 
 Changes = list[dict[str, Any]]
 
@@ -163,8 +25,9 @@ Changes = list[dict[str, Any]]
 def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
     """Write what differs from the database; return one object per thing that was created or updated.
 
-    Raises SettingError when a device names a merchant that is neither in the file nor in the database, and
-    when credentials need a key that is not set.
+    Raises SettingError when a device names a merchant that is neither in the file nor in the database, when
+    one sells with receipts and its merchant says nothing of them, and when credentials need a key that is
+    not set.
     """
     changes: Changes = []
     for merchant in file.merchants:
@@ -174,12 +37,35 @@ def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
         if not known:
             raise SettingError(f"devices[{number}].merchant: there is no merchant {device.merchant!r}")
         yield from _load_device(device, now, changes)
+    yield from _check_receipts({merchant.id for merchant in file.merchants}, file.devices)
     return changes
 
 
+def _check_receipts(merchants: set[str], entries: list[DeviceEntry]) -> Transaction[None]:
+    """Raise SettingError when a device of these merchants or entries needs a receipt nobody has described."""
+    without = yield Statement(
+        "SELECT device_uuid, devices.merchant_id FROM devices "
+        "JOIN merchants ON merchants.merchant_id = devices.merchant_id "
+        "WHERE payment_scenario = 'YookassaReceipt' AND merchants.receipt IS NULL ORDER BY device_uuid"
+    )
+    numbers = {device.device_uuid: number for number, device in enumerate(entries)}
+    for row in without:
+        uuid, merchant = row["device_uuid"], row["merchant_id"]
+        if uuid in numbers:
+            where = f"devices[{numbers[uuid]}].payment_scenario"
+            raise SettingError(f"{where}: YookassaReceipt needs a receipt table of merchant {merchant!r}")
+        if merchant in merchants:
+            raise SettingError(f"merchant {merchant!r} needs a receipt table: {uuid} sells with receipts")
+
+
 def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Changes) -> Transaction[None]:
-    wanted = {"name": merchant.name, "valid_until": _end_of(merchant.valid_until)}
     key = {"merchant_id": merchant.id}
+    wanted = {
+        "name": merchant.name,
+        "valid_until": _end_of(merchant.valid_until),
+        "holds_cards_since": (yield from _holds_cards_since(merchant, now)),
+        "receipt": _json_or_none(merchant.receipt),
+    }
     yield from _upsert("merchants", "merchant", key, wanted, now, changes)
     for scenario, fields in merchant.credentials.items():
         body = json.dumps(fields, sort_keys=True, ensure_ascii=False)
@@ -191,6 +77,19 @@ def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Cha
         if kept is None or not _keeps(vault, merchant.id, scenario, kept, body):
             key = {"merchant_id": merchant.id, "scenario": scenario}
             yield from _upsert("credentials", "credentials", key, {"body": vault.seal(body)}, now, changes)
+
+
+def _holds_cards_since(merchant: MerchantEntry, now: int) -> Transaction[int | None]:
+    """Return since when the merchant holds cards' money: now, unless it did before."""
+    if not merchant.hold_cards:
+        return None
+    rows = yield Statement("SELECT holds_cards_since FROM merchants WHERE merchant_id = $1", (merchant.id,))
+    since: int | None = rows[0]["holds_cards_since"] if rows else None
+    return now if since is None else since
+
+
+def _json_or_none(receipt: msgspec.Struct | None) -> str | None:
+    return None if receipt is None else msgspec.json.encode(receipt).decode()
 
 
 def _keeps(vault: Vault, merchant_id: str, scenario: str, kept: str, body: str) -> bool:
@@ -243,9 +142,10 @@ def _load_menu(device_uuid: str, drinks: list[DrinkEntry], now: int, changes: Ch
     for position, drink in enumerate(drinks):
         wanted = {
             "name": drink.name,
-            "prices": json.dumps(_prices(drink)),
+            "prices": json.dumps(msgspec.to_builtins(drink.prices)),
             "position": position,
             "removed_at": None,
+            "receipt": _json_or_none(drink.receipt),
         }
         key = {"device_uuid": device_uuid, "drink_no": drink.drink_no}
         yield from _upsert("drinks", "drink", key, wanted, now, changes)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from agent import settings as agent_settings
-from server.load import read_file
 from server.order import TRANSITIONS
 from server.settings import Settings
+from server.shop_file import read_file
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

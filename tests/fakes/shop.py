@@ -16,6 +16,7 @@ from server.app import make_app
 from server.db import Database, Row, Statement, Transaction
 from server.metrics import REGISTRY
 from server.settings import Settings
+from server.shop_file import DeviceEntry, DrinkEntry, File, MerchantEntry, Prices
 from server.tokens import token_hash
 from server.vault import Vault
 from tests.fakes.agent import ScriptedAgent
@@ -23,14 +24,14 @@ from tests.fakes.ports import free_port
 from tests.server.clock import Clock
 
 WAIT_S = 5.0
-DRINK = load.DrinkEntry(drink_no="espresso", name="Эспрессо", prices=load.Prices(small=9000, medium=11050))
-MERCHANT = load.MerchantEntry(id="m1", name="Кофе у дома")
+DRINK = DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(small=9000, medium=11050))
+MERCHANT = MerchantEntry(id="m1", name="Кофе у дома")
 
 
-def machine(device_uuid: str = "dev-1", **texts: Any) -> load.DeviceEntry:
+def machine(device_uuid: str = "dev-1", **texts: Any) -> DeviceEntry:
     """Return a machine that sells espresso for sandbox money."""
     about = {"merchant": "m1", "location": "ул. Ленина, 1", "payment_scenario": "Sandbox", "drinks": [DRINK]}
-    return load.DeviceEntry(device_uuid=device_uuid, **{**about, **texts})
+    return DeviceEntry(device_uuid=device_uuid, **{**about, **texts})
 
 
 def counted(name: str, **labels: str) -> float:
@@ -88,10 +89,10 @@ class Shop:
         self.clock.go(seconds)
         self.app[keys.WAKE]()
 
-    async def load(self, *devices: load.DeviceEntry, merchant: load.MerchantEntry = MERCHANT) -> None:
+    async def load(self, *devices: DeviceEntry, merchant: MerchantEntry = MERCHANT) -> None:
         """Load machines, as the command `load` does, and give each a token."""
         vault = Vault(self.settings.credentials_key)
-        await self.db.write(load.load, load.File([merchant], list(devices)), self.clock(), vault)
+        await self.db.write(load.load, File([merchant], list(devices)), self.clock(), vault)
         for device in devices:
             uuid = device.device_uuid
             await self.db.write(commands.give_token, uuid, token_hash(f"token of {uuid}"))

@@ -8,16 +8,17 @@ from server import load, make_progress, progress
 from server.db import Database, Statement, Transaction
 from server.order import Event, Status
 from server.progress import Rules
+from server.shop_file import DeviceEntry, DrinkEntry, File, MerchantEntry, Prices
 from server.store import devices, orders
 from server.store.rows import Make, Order, Payment, insert
 from tests.server.clock import Clock
 
-MERCHANT = load.MerchantEntry(id="m1", name="Кофе у дома")
+MERCHANT = MerchantEntry(id="m1", name="Кофе у дома")
 EPOCH, JOURNAL = 1, "journal-1"
 
 
-def _drink() -> load.DrinkEntry:
-    return load.DrinkEntry(drink_no="espresso", name="Эспрессо", prices=load.Prices(small=9000))
+def _drink() -> DrinkEntry:
+    return DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(small=9000))
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Fleet:
 
     async def add(self, device_uuid: str, location: str, **texts: str) -> None:
         """A machine whose agent has never been connected."""
-        entry = load.DeviceEntry(
+        entry = DeviceEntry(
             device_uuid=device_uuid,
             merchant="m1",
             location=location,
@@ -46,7 +47,7 @@ class Fleet:
             drinks=[_drink()],
             **texts,  # type: ignore[arg-type]
         )
-        await self.db.write(load.load, load.File([MERCHANT], [entry]), self.clock())
+        await self.db.write(load.load, File([MERCHANT], [entry]), self.clock())
 
     async def connect(
         self, device_uuid: str, state: str = "ready", code: Code | None = None, said: str = ""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from server import keys, load
+from server import keys
 from server.app import make_app
 from server.errors import SettingError
 from server.settings import Settings
+from server.shop_file import MerchantEntry
 from server.vault import PREFIX, Vault
 from tests.fakes.shop import Shop, machine, until
 
@@ -30,20 +31,20 @@ def settings(folder: Path, **more: object) -> Settings:
 @pytest.mark.parametrize("scenario", LIVE)
 async def test_the_sandbox_is_refused_beside_live_money(shop: Shop, scenario: str):
     await shop.restart(credentials_key=KEY)
-    merchant = load.MerchantEntry(id="m2", name="x", credentials={scenario: LIVE[scenario]})
+    merchant = MerchantEntry(id="m2", name="x", credentials={scenario: LIVE[scenario]})
     await shop.load(merchant=merchant)
     with pytest.raises(SettingError, match=f"SANDBOX must be off: merchant m2 .* {scenario}"):
         await make_app(shop.settings)
 
 
 async def test_the_sandbox_stands_beside_a_test_shop(shop: Shop):
-    await shop.load(merchant=load.MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
+    await shop.load(merchant=MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
     await shop.restart()
     assert (await shop.get("/ready")).status == 200
 
 
 async def test_credentials_of_before_are_sealed_at_the_start_and_leave_no_trace(shop: Shop, logs: list):
-    await shop.load(merchant=load.MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
+    await shop.load(merchant=MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
     file = Path(shop.settings.database_url.removeprefix("sqlite:///"))
     assert b"test_secret" in everything_in(file)
     await shop.restart(credentials_key=KEY)
@@ -64,7 +65,7 @@ def everything_in(file: Path) -> bytes:
 @pytest.mark.parametrize("key", ["", OTHER], ids=["no key", "another key"])
 async def test_a_start_without_the_key_of_a_merchants_credentials_is_refused(shop: Shop, key: str):
     await shop.restart(credentials_key=KEY)
-    await shop.load(merchant=load.MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
+    await shop.load(merchant=MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
     await shop.close()
     with pytest.raises(SettingError, match=r"^CREDENTIALS_KEY .* merchant m2 for Yookassa .*$"):
         await make_app(Settings(database_url=shop.settings.database_url, credentials_key=key))
@@ -120,7 +121,7 @@ async def test_a_part_that_fails_starts_again(shop: Shop, logs: list, monkeypatc
 
 
 async def test_machines_of_two_merchants_sell_side_by_side(shop: Shop):
-    other = load.MerchantEntry(id="m2", name="Второй")
+    other = MerchantEntry(id="m2", name="Второй")
     await shop.load(machine("dev-2", merchant="m2"), merchant=other)
     agents = [await shop.agent(uuid) for uuid in ("dev-1", "dev-2")]
     for agent, uuid in zip(agents, ("dev-1", "dev-2"), strict=True):

@@ -14,6 +14,7 @@ from server.commands import add_commands
 from server.db import Database, Transaction, open_database
 from server.errors import SettingError
 from server.settings import Settings
+from server.shop_file import DeviceEntry, File, MerchantEntry
 from server.store import devices, users
 from server.tokens import token_hash
 
@@ -114,9 +115,9 @@ def test_a_token_for_nobody_is_refused(settings: Settings):
 def test_a_devices_old_token_is_valid_until_the_new_one_is_used(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ):
-    file = load.File(
-        [load.MerchantEntry(id="m1", name="Кофе у дома")],
-        [load.DeviceEntry(device_uuid="dev-1", merchant="m1", location="тут", payment_scenario="Sandbox")],
+    file = File(
+        [MerchantEntry(id="m1", name="Кофе у дома")],
+        [DeviceEntry(device_uuid="dev-1", merchant="m1", location="тут", payment_scenario="Sandbox")],
     )
     ask(settings, load.load, file, 0)
     for _ in range(2):

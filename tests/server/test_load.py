@@ -13,34 +13,11 @@ from cryptography.fernet import Fernet
 
 from server.db import Database, Statement, Transaction, open_database
 from server.errors import SettingError
-from server.load import Changes, load, read_file
+from server.load import Changes, load
+from server.shop_file import read_file
 from server.store import devices
 from server.vault import NO_KEY, PREFIX, Vault
-
-GOOD = """
-[[merchants]]
-id = "m1"
-name = "Кофе у дома"
-valid_until = 2099-12-31
-[merchants.credentials.Yookassa]
-account_id = "100500"
-secret_key = "test_secret"
-
-[[devices]]
-device_uuid = "dev-1"
-merchant = "m1"
-location = "ул. Ленина, 1"
-payment_scenario = "Sandbox"
-client_info_make_failed = 'Позвоните <a href="tel:+74951234567">+7 495 123-45-67</a>'
-[[devices.drinks]]
-drink_no = "espresso"
-name = "Эспрессо"
-prices = { small = 9000, medium = 11000 }
-[[devices.drinks]]
-drink_no = "latte"
-name = "Латте"
-prices = { large = 20000 }
-"""
+from tests.fakes.shop_file import GOOD, replaced
 
 KEY, OTHER = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 VAULT = Vault(KEY)
@@ -60,13 +37,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "shop.toml"
     path.write_text(GOOD, encoding="utf-8")
     return path
-
-
-def replaced(file: Path, old: str, new: str) -> str:
-    """Replace a part of the file and return its path."""
-    assert old in GOOD
-    file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    return str(file)
 
 
 async def loaded(db: Database, file: Path | str, now: int = 1, vault: Vault = VAULT) -> Changes:
@@ -196,7 +166,7 @@ async def test_what_is_sealed_is_not_replaced_by_a_text_in_clear(db: Database, f
 
 async def test_a_removed_drink_is_no_longer_sold_and_may_come_back(db: Database, file: Path):
     await loaded(db, file)
-    latte = '[[devices.drinks]]\ndrink_no = "latte"\nname = "Латте"\nprices = { large = 20000 }\n'
+    latte = GOOD[GOOD.rindex("[[devices.drinks]]") :]
     told = await loaded(db, replaced(file, latte, ""))
     assert told == [
         {"updated": "drink", "device_uuid": "dev-1", "drink_no": "latte", "fields": ["removed_at"]}
@@ -249,75 +219,53 @@ async def test_without_a_date_a_merchant_has_no_end(db: Database, file: Path):
     assert device is not None and device.valid_until is None
 
 
+# --- holding, and receipts ----------------------------------------------------------------------------
+
+
+async def test_a_merchant_holds_cards_since_it_was_first_told_to(db: Database, file: Path):
+    await loaded(db, file, now=5)
+    assert await loaded(db, file, now=6) == []
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.holds_cards_since == 5
+
+
+@pytest.mark.parametrize("line", ["", "hold_cards = false\n"])
+async def test_a_merchant_that_is_not_told_to_hold_cards_takes_the_money_at_once(
+    db: Database, file: Path, line: str
+):
+    await loaded(db, file)
+    told = await loaded(db, replaced(file, "hold_cards = true\n", line))
+    assert told == [{"updated": "merchant", "merchant_id": "m1", "fields": ["holds_cards_since"]}]
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.holds_cards_since is None
+
+
+async def test_what_receipts_say_is_kept(db: Database, file: Path):
+    await loaded(db, file)
+    device = await db.read(devices.get, "dev-1")
+    assert device is not None and device.receipt == '{"vat_code":1}'
+    assert await db.read(devices.drink_receipt, "dev-1", "latte") == '{"payment_subject":"service"}'
+    assert await db.read(devices.drink_receipt, "dev-1", "espresso") is None
+
+
+WITH_RECEIPTS = 'payment_scenario = "YookassaReceipt"'
+
+
+async def test_a_device_that_sells_with_receipts_needs_to_know_what_they_say(db: Database, file: Path):
+    file.write_text(GOOD.replace('payment_scenario = "Sandbox"', WITH_RECEIPTS), encoding="utf-8")
+    await loaded(db, file)
+    before = await db.read(everything)
+    without = GOOD.replace("[merchants.receipt]\nvat_code = 1\n", "")
+    file.write_text(without[: without.index("[[devices]]")], encoding="utf-8")
+    with pytest.raises(SettingError, match=r"merchant 'm1' needs a receipt table: dev-1"):
+        await loaded(db, file)
+    file.write_text(without.replace('payment_scenario = "Sandbox"', WITH_RECEIPTS), encoding="utf-8")
+    with pytest.raises(SettingError, match=r"devices\[0\]\.payment_scenario.*receipt table of merchant 'm1'"):
+        await loaded(db, file)
+    assert await db.read(everything) == before
+
+
 # --- what is refused ----------------------------------------------------------------------------------
-
-WRONG = {
-    'id = "m1"': [
-        ("", "id"),
-        ("id = 5", r"merchants.*id"),
-        ('id = ""', r"merchants.*id"),
-        ('id = "a b"', r"merchants.*id"),
-        ('id = "m1"\nphone = "1"', "phone"),
-    ],
-    'name = "Кофе у дома"': [("", "name"), ('name = ""', r"merchants.*name")],
-    "valid_until = 2099-12-31": [
-        ('valid_until = "2099-12-31"', "valid_until"),
-        ("valid_until = 2099", "valid_until"),
-        ("valid_until = 12:00:00", "valid_until"),
-        ("valid_until = 2099-13-31", r"shop\.toml"),
-    ],
-    "[merchants.credentials.Yookassa]": [("[merchants.credentials.Yokassa]", r"credentials\.Yokassa")],
-    'account_id = "100500"': [
-        ("", r"credentials\.Yookassa\.account_id"),
-        ("account_id = 100500", r"credentials\.Yookassa\.account_id"),
-    ],
-    'secret_key = "test_secret"': [('secret_key = " "', r"credentials\.Yookassa\.secret_key")],
-    'device_uuid = "dev-1"': [("", "device_uuid"), ('device_uuid = "dev/1"', r"devices.*device_uuid")],
-    'merchant = "m1"': [("", "merchant")],
-    'location = "ул. Ленина, 1"': [("", "location"), ('location = ""', r"devices.*location")],
-    'payment_scenario = "Sandbox"': [
-        ("", "payment_scenario"),
-        ('payment_scenario = "sandbox"', r"devices\[0\]\.payment_scenario"),
-        ('payment_scenario = "Sandbox"\nlogo_url = "http://x/a.png"', r"devices\[0\]\.logo_url"),
-        ('payment_scenario = "Sandbox"\nredirect_url = "x"', r"devices\[0\]\.redirect_url"),
-        ('payment_scenario = "Sandbox"\nclient_info = 5', r"devices.*client_info"),
-        (f'payment_scenario = "Sandbox"\nclient_info = "{"x" * 4001}"', r"devices.*client_info"),
-        ('payment_scenario = "Sandbox"\nclient_inf = "x"', "client_inf"),
-    ],
-    'drink_no = "espresso"': [("", "drink_no"), ('drink_no = "latte"', r"devices\[0\]\.drinks.*latte")],
-    "prices = { small = 9000, medium = 11000 }": [
-        ("", "prices"),
-        ("prices = {}", r"devices\[0\]\.drinks\[0\]\.prices"),
-        ("prices = { small = 90.5 }", r"drinks.*prices\.small"),
-        ("prices = { small = 99 }", r"drinks.*prices\.small"),
-        ("prices = { small = -9000 }", r"drinks.*prices\.small"),
-        ("prices = { small = 35000001 }", r"drinks.*prices\.small"),
-        ('prices = { small = "9000" }', r"drinks.*prices\.small"),
-        ("prices = { huge = 9000 }", "huge"),
-    ],
-    "[[devices.drinks]]": [("[[devices.drink]]", "drink")],
-    "[[merchants]]": [("[[merchant]]", "merchant"), ("[[merchants", r"shop\.toml")],
-}
-CASES = [(old, new, why) for old, wrongs in WRONG.items() for new, why in wrongs]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "why"), CASES, ids=[new[-40:] or f"no {old[:20]}" for old, new, _ in CASES]
-)
-def test_a_wrong_key_is_named(file: Path, old: str, new: str, why: str):
-    with pytest.raises(SettingError, match=why) as error:
-        read_file(replaced(file, old, new))
-    assert str(file) in str(error.value)
-
-
-@pytest.mark.parametrize("what", ["[[merchants]]", "[[devices]]"])
-def test_what_stands_twice_is_named(file: Path, what: str):
-    more = '[[merchants]]\nid = "m1"\nname = "x"\n'
-    if what == "[[devices]]":
-        more = GOOD[GOOD.index("[[devices]]") : GOOD.index("[[devices.drinks]]")]
-    file.write_text(GOOD + more, encoding="utf-8")
-    with pytest.raises(SettingError, match="stands twice"):
-        read_file(str(file))
 
 
 async def test_an_unknown_merchant_is_named_and_nothing_is_written(db: Database, file: Path):
@@ -325,20 +273,6 @@ async def test_an_unknown_merchant_is_named_and_nothing_is_written(db: Database,
     with pytest.raises(SettingError, match=r"devices\[0\]\.merchant.*'m2'"):
         await loaded(db, replaced(file, 'merchant = "m1"', 'merchant = "m2"'))
     assert await db.read(everything) == before
-
-
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe", b"\x00", b"= 5", b"[[devices]]\n[[devices]", b"a = " + b"[" * 9999]
-)
-def test_what_is_no_toml_is_refused(file: Path, content: bytes):
-    file.write_bytes(content)
-    with pytest.raises(SettingError, match=r"shop\.toml"):
-        read_file(str(file))
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(SettingError, match=r"cannot read .*none\.toml"):
-        read_file(str(tmp_path / "none.toml"))
 
 
 # --- as a command ---------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import aiohttp
 import pytest
 
 from agent import wire
-from server import keys, load
+from server import keys
 from server.progress import BY_HAND
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, Harm
+from server.shop_file import MerchantEntry
 from server.store import payments
 from tests.fakes.shop import Shop, counted, until
 from tests.server.test_late_payments import notify
@@ -321,7 +322,7 @@ async def test_a_notification_is_worked_on_until_the_bank_answers(shop: Shop, lo
 
 
 async def test_one_shop_that_cannot_be_asked_does_not_hide_anothers_refund(shop: Shop):
-    broken = load.MerchantEntry(
+    broken = MerchantEntry(
         id="a0",
         name="Сломанный",
         credentials={"Yookassa": {"account_id": "1", "secret_key": "test_x"}},

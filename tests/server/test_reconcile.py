@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from agent import wire
-from server import load
 from server.reconcile import run_comparison
 from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
+from server.shop_file import MerchantEntry
 from tests.fakes.shop import Shop, machine
 
 TERMINAL = {"TBank": {"terminal_key": TERMINAL_KEY, "password": PASSWORD}}
-MERCHANT = load.MerchantEntry(id="m1", name="Кофе у дома", credentials=TERMINAL)
+MERCHANT = MerchantEntry(id="m1", name="Кофе у дома", credentials=TERMINAL)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """One drink from the scan to the cup, over HTTP and WebSocket."""
 
+from datetime import date
+
 import pytest
 
 from agent import wire
 from agent.wire import Actuated, MakeState
-from server import load
 from server.order import Status
+from server.shop_file import DrinkEntry, MerchantEntry, Prices
 from tests.fakes.shop import DRINK, MERCHANT, Shop, counted, machine
 
 FIELDS = {
@@ -118,7 +120,7 @@ async def test_the_price_is_the_menus(shop: Shop, number: str, size: str, price:
 
 
 async def test_the_third_number_is_the_large_size(shop: Shop):
-    drink = load.DrinkEntry(drink_no="espresso", name="Эспрессо", prices=load.Prices(large=20000))
+    drink = DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(large=20000))
     await shop.agent()
     await shop.load(machine(drinks=[drink]))
     await shop.scan(size="2")
@@ -129,7 +131,7 @@ async def test_the_third_number_is_the_large_size(shop: Shop):
 async def test_a_new_price_is_not_for_orders_that_are_made(shop: Shop):
     await shop.agent()
     await shop.scan()
-    dearer = load.DrinkEntry(drink_no="espresso", name="Эспрессо", prices=load.Prices(small=99900))
+    dearer = DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(small=99900))
     await shop.load(machine(drinks=[dearer]))
     await shop.pay()
     assert await shop.column("SELECT amount_minor FROM payments") == [9000]
@@ -137,7 +139,7 @@ async def test_a_new_price_is_not_for_orders_that_are_made(shop: Shop):
 
 async def test_a_removed_drink_is_no_longer_sold(shop: Shop):
     await shop.agent()
-    other = load.DrinkEntry(drink_no="latte", name="Латте", prices=load.Prices(small=15000))
+    other = DrinkEntry(drink_no="latte", name="Латте", prices=Prices(small=15000))
     await shop.load(machine(drinks=[other]))
     assert (await shop.scan()).status == 404
     assert (await shop.scan(drinkNo="latte")).status == 302
@@ -191,7 +193,7 @@ async def test_each_change_is_counted(shop: Shop):
 
 async def test_a_merchant_past_its_time_sells_nothing(shop: Shop):
     await shop.agent()
-    over = load.MerchantEntry(id="m1", name=MERCHANT.name, valid_until=load.datetime(2026, 11, 22))
+    over = MerchantEntry(id="m1", name=MERCHANT.name, valid_until=date(2026, 11, 21))
     await shop.load(machine(), merchant=over)
     assert (await shop.scan()).status == 403
     assert (await shop.get("/m/dev-1")).status == 403

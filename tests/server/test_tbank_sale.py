@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from agent import wire
-from server import keys, load
+from server import keys
 from server.payments import tbank_api
 from server.sandbox_tbank import PASSWORD, TERMINAL_KEY, NoticeFault
+from server.shop_file import MerchantEntry
 from tests.fakes.shop import Shop, machine
 
 TERMINAL = {"TBank": {"terminal_key": TERMINAL_KEY, "password": PASSWORD}}
-MERCHANT = load.MerchantEntry(id="m1", name="Кофе у дома", credentials=TERMINAL)
+MERCHANT = MerchantEntry(id="m1", name="Кофе у дома", credentials=TERMINAL)
 
 
 @pytest.fixture
