@@ -36,9 +36,9 @@ def fsync_ms(folder: Path) -> float:
 
 
 def processor_s(pid: int) -> float:
-    """Return the processor time that a process has used, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time that a process's threads have used, in seconds."""
+    spent = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text(encoding="ascii").split()[0]) for task in spent) / 1e9
 
 
 def resident_bytes(pid: int) -> int:

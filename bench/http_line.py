@@ -33,6 +33,11 @@ class HttpLine(asyncio.Protocol):
         self._transport.write(question)
         return await self._answer
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server or we have closed it."""
+        return self._transport is None
+
     def close(self) -> None:
         """Close the connection."""
         if self._transport is not None:

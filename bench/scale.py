@@ -14,10 +14,11 @@ class Scale:
     """Agents with journals and serial lines of their own."""
     fleets: int = 1
     """Processes among which they are shared."""
-    sales: int = 3_000
-    """Sold as fast as they go, in one run."""
+    sales: int = 12_000
+    """Sold as fast as they go in one run, at most; fewer when its time is over first."""
+    sales_s: float = 5.0
     sales_at_once: int = 64
-    paced_sales: int = 500
+    paced_sales: int = 300
     """Sold at a pace, in one run."""
     paced_per_s: float = 50.0
     crowd: int = 10_000
