@@ -75,9 +75,17 @@ CREATE TABLE agents (
     machine_code TEXT,
     machine_said TEXT,
     machine_at BIGINT,                      -- when the machine's state was reported
-    previous_token_hash TEXT                -- still valid until the new token is first used
+    previous_token_hash TEXT,               -- still valid until the new token is first used
+    server_id TEXT                          -- the process that holds its socket; NULL: none
 );
 CREATE INDEX agents_by_previous_token ON agents (previous_token_hash) WHERE previous_token_hash IS NOT NULL;
+
+CREATE TABLE servers (
+    server_id TEXT PRIMARY KEY,             -- a process of the server, from its start to its end
+    started_at BIGINT NOT NULL,
+    beats BIGINT NOT NULL DEFAULT 0,        -- grows while it lives; the others see by their own clocks that it stops
+    seen_at BIGINT NOT NULL                 -- its clock at the last beat
+);
 
 -- Orders and their money. --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import structlog
 
 from agent import wire
 from server.db import Database, Transaction
+from server.due import every
 from server.errors import DemitasseError
 from server.make_progress import StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
@@ -28,6 +29,10 @@ LARGEST_SEQ = 2**63 - 1
 """The largest number that a database holds."""
 FAULTS_LIMIT = 20
 """Frames that are not the protocol, in one session, before it is closed."""
+ACCEPTED = "session_accepted"
+"""The channel on which a process says `EPOCH DEVICE`: that session is the newest, any older one ends."""
+LOOK_EVERY_S = 10.0
+"""How long an older session lives on at most when that word was lost, and it says nothing."""
 
 
 class Channel(Protocol):
@@ -86,21 +91,54 @@ class Listener(Protocol):
 
 
 class Agents:
-    """Runs the sessions and knows the newest connection of each device."""
+    """Runs the sessions of this process, `server_id`, and knows the newest connection of each device here."""
 
-    def __init__(self, db: Database, now_ms: Callable[[], int]) -> None:
+    def __init__(self, db: Database, server_id: str, now_ms: Callable[[], int]) -> None:
+        self.server_id = server_id
         self._db = db
         self._now_ms = now_ms
         self._connections: dict[str, Connection] = {}
         self.listener: Listener | None = None
+        db.on_notified(ACCEPTED, self._accepted_elsewhere)
 
     def connection(self, device_uuid: str) -> Connection | None:
-        """The device's connection on this process, or None."""
-        return self._connections.get(device_uuid)
+        """The device's connection on this process, or None when there is none, or one that is ending."""
+        connection = self._connections.get(device_uuid)
+        return None if connection is None or connection.closed.is_set() else connection
 
     def everyone(self) -> list[Connection]:
         """All connections on this process."""
         return list(self._connections.values())
+
+    def close_all(self) -> None:
+        """End every session on this process: the agents come back, here or elsewhere."""
+        for connection in self.everyone():
+            connection.closed.set()
+
+    async def watch(self) -> None:
+        """End the sessions here that are no longer their device's newest, until cancelled."""
+        await every(LOOK_EVERY_S, self._end_older)
+
+    async def _end_older(self) -> None:
+        here = self.everyone()
+        if await self._db.read(devices.number_held_by, self.server_id) == len(here):
+            return
+        newest = await self._db.read(devices.held_by, self.server_id)
+        for connection in here:
+            uuid = connection.device_uuid
+            if newest.get(uuid) != connection.epoch and self._connections.get(uuid) is connection:
+                self._end(connection)
+
+    def _accepted_elsewhere(self, told: str | None) -> None:
+        """A process says which session it has accepted. What was lost (None) `watch` finds."""
+        epoch, _, device_uuid = (told or "0 ").partition(" ")
+        connection = self._connections.get(device_uuid)
+        if connection is not None and connection.epoch < int(epoch):
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        log.info("an older session gives way", device_uuid=connection.device_uuid, epoch=connection.epoch)
+        connection.closed.set()
 
     async def converse(self, channel: Channel, device_uuid: str) -> None:
         """Run a device's session until it ends. Never raises for what the peer does."""
@@ -132,14 +170,13 @@ class Agents:
         return hello
 
     async def _accept(self, channel: Channel, device_uuid: str, hello: wire.Hello) -> Connection:
-        agent = await self._db.write(accept, device_uuid, hello, self._now_ms())
+        agent, former = await self._db.write(accept, device_uuid, self.server_id, hello, self._now_ms())
         journal_id = agent.journal_id or hello.journal_id
         connection = Connection(device_uuid, agent.epoch, journal_id, channel)
         older = self._connections.get(device_uuid)
         self._connections[device_uuid] = connection
         if older is not None:
-            log.info("an older session gives way", device_uuid=device_uuid, epoch=older.epoch)
-            older.closed.set()
+            self._end(older)
         SESSIONS.set(len(self._connections))
         connection.post(
             wire.Welcome(
@@ -157,6 +194,8 @@ class Agents:
             machine_state=hello.machine.state,
             machine_model=hello.machine.model,
         )
+        if former not in (None, self.server_id):
+            await self._db.notify(ACCEPTED, f"{agent.epoch} {device_uuid}")
         return connection
 
     async def _run(self, connection: Connection) -> None:
@@ -252,7 +291,7 @@ class Agents:
             SESSIONS.set(len(self._connections))
         await connection.channel.close()
         log.info("agent disconnected", device_uuid=connection.device_uuid, epoch=connection.epoch)
-        gone = {"connected_at": None, "last_seen_at": self._now_ms()}
+        gone = {"connected_at": None, "server_id": None, "last_seen_at": self._now_ms()}
         try:
             await self._db.write(devices.change_agent, connection.device_uuid, connection.epoch, gone)
         except DemitasseError as error:
@@ -266,19 +305,26 @@ def _checked(message: wire.AgentMessage) -> wire.AgentMessage:
     return message
 
 
-def accept(device_uuid: str, hello: wire.Hello, now: int) -> Transaction[Agent]:
-    """Begin a session: a new epoch, and which journal the device speaks from."""
+def accept(
+    device_uuid: str, server_id: str, hello: wire.Hello, now: int
+) -> Transaction[tuple[Agent, str | None]]:
+    """Begin a session: a new epoch, and which journal the device speaks from.
+
+    Return also which process held the session before it, if any.
+    """
     known = yield from devices.agent(device_uuid)
     journal_id, acked = _journal(known, hello)
     changes = {
         "boot_id": hello.boot_id,
         "journal_id": journal_id,
         "acked_seq": acked,
+        "server_id": server_id,
         "connected_at": now,
         "last_seen_at": now,
         **_machine_columns(hello.machine, now),
     }
-    return (yield from devices.accept_session(device_uuid, changes))
+    agent = yield from devices.accept_session(device_uuid, changes)
+    return agent, known.server_id if known else None
 
 
 def _journal(known: Agent | None, hello: wire.Hello) -> tuple[str, int]:

@@ -29,7 +29,7 @@ from server.sale import Sale
 from server.sandbox import Sandbox
 from server.sandbox_tbank import TbankSandbox
 from server.settings import Settings
-from server.store import devices, payments
+from server.store import devices
 from server.texts import text
 from server.till import Pace
 from server.users import Users
@@ -62,11 +62,11 @@ async def _assemble(
     db = await open_database(settings.database_url)
     opened.push_async_callback(db.close)
     session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-    await db.write(devices.forget_connections, now_ms())
-    await db.write(payments.forget_leases, now_ms())
     banks = await _sandbox_banks(settings, db, session, vault, now_ms)
     rules, accounts = rules_of(settings), accounts_of(settings, db, session, vault)
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
+    await parts.presence.begin()
+    opened.push_async_callback(parts.presence.end)
     app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
     app[keys.NOW_MS] = now_ms
     app[keys.AGENTS], app[keys.DISPATCH], app[keys.TILL] = parts.agents, parts.dispatch, parts.till
@@ -186,5 +186,4 @@ async def _working(works: list[Run], opened: AsyncExitStack, app: web.Applicatio
 
 
 async def _part_from_agents(app: web.Application) -> None:
-    for connection in app[keys.AGENTS].everyone():
-        connection.closed.set()
+    app[keys.AGENTS].close_all()

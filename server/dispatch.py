@@ -15,14 +15,20 @@ from agent.wire import Code
 from server import make_progress
 from server.agents import Agents, Connection
 from server.db import Database
-from server.due import DueWork, Work
+from server.due import DueWork, Work, every
 from server.make import IN_FLIGHT, State
-from server.make_progress import ANSWER_WITHIN_MS, GRACE_MS
+from server.make_progress import ANSWER_WITHIN_MS, GRACE_MS, StaleSession
 from server.progress import Change, Rules
 from server.store import makes
 from server.store.rows import Make
 
 log = structlog.get_logger()
+
+WAITING = "command_waiting"
+"""The channel on which a process says for which device a command waits that it cannot send itself."""
+
+LOOK_EVERY_S = 1.0
+"""How long a command waits at most when that word was lost."""
 
 
 class Dispatch:
@@ -43,6 +49,7 @@ class Dispatch:
         self._follow = follow
         self._kicked: set[str] = set()
         self._work = DueWork("dispatch", self._due, self._next_at, now_ms)
+        db.on_notified(WAITING, self._heard)
 
     def kick(self, device_uuid: str) -> None:
         """A command may be waiting for this device: look now."""
@@ -57,14 +64,21 @@ class Dispatch:
         """Work until cancelled."""
         await self._work.run()
 
+    async def watch(self) -> None:
+        """Find commands that wait for devices connected here and that nobody tells of, until cancelled."""
+        await every(LOOK_EVERY_S, self._find_waiting)
+
     async def _due(self) -> list[Work]:
         work: list[Work] = [(("device", uuid), partial(self._send_kicked, uuid)) for uuid in self._kicked]
-        for make in await self._db.read(makes.due, self._now_ms()):
-            work.append((("make", make.command_id), partial(self.look_at, make)))
+        now, at = self._now_ms(), await self._next_at()
+        if at is not None and at <= now:
+            ours = (self._agents.server_id, now, now + ANSWER_WITHIN_MS)
+            for make in await self._db.write(makes.claim_due, *ours):
+                work.append((("make", make.command_id), partial(self.look_at, make)))
         return work
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(makes.next_wake)
+        return await self._db.read(makes.next_wake, self._agents.server_id)
 
     # --- sending ------------------------------------------------------------------------------------
 
@@ -77,13 +91,21 @@ class Dispatch:
             raise
 
     async def send_waiting(self, device_uuid: str) -> None:
-        """Send the command that has waited longest, if the device is connected and its machine is free."""
+        """Send the command that has waited longest, if the device is connected and its machine is free.
+
+        If it is not connected here, the process that it is connected to is told.
+        """
         connection = self._agents.connection(device_uuid)
         if connection is None:
+            await self._db.notify(WAITING, device_uuid)
             return
-        make = await self._db.write(
-            make_progress.claim_make, device_uuid, connection.epoch, connection.journal_id, self._now_ms()
-        )
+        session = (device_uuid, connection.epoch, connection.journal_id)
+        try:
+            make = await self._db.write(make_progress.claim_make, *session, self._now_ms())
+        except StaleSession:
+            connection.closed.set()
+            await self._db.notify(WAITING, device_uuid)
+            return
         if make is None:
             return
         try:
@@ -93,6 +115,15 @@ class Dispatch:
             return
         log.info("make command sent", **command(make), epoch=connection.epoch)
         connection.post_frame(frame)
+
+    def _heard(self, device_uuid: str | None) -> None:
+        """A process says for which device a command waits. What was lost (None) `watch` finds."""
+        if device_uuid is not None and self._agents.connection(device_uuid) is not None:
+            self.kick(device_uuid)
+
+    async def _find_waiting(self) -> None:
+        for device_uuid in await self._db.read(makes.waiting_devices, self._now_ms()):
+            self._heard(device_uuid)
 
     def _message(self, make: Make, connection: Connection) -> wire.Make:
         now = self._now_ms()
@@ -180,17 +211,18 @@ class Dispatch:
     # --- deadlines ----------------------------------------------------------------------------------
 
     async def look_at(self, make: Make) -> None:
-        """Do what is due for a command: end it unsent, ask the agent, or tell a person."""
+        """Do what is due for a command that was claimed: end it unsent, ask the agent, or tell a person."""
         now = self._now_ms()
         if make.state == State.QUEUED:
             self._tell(await self._db.write(make_progress.expire_queued, self._rules, make.command_id, now))
         elif make.state == State.SENT and now < make.expires_at + GRACE_MS:
-            await self._db.write(make_progress.look_again, make.command_id, now + ANSWER_WITHIN_MS)
             connection = self._agents.connection(make.device_uuid)
             if connection is not None:
                 connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
         elif make.state in IN_FLIGHT:
-            self._tell(await self._db.write(make_progress.overdue_make, self._rules, make.command_id, now))
+            assert make.wake_at is not None  # it was claimed until then
+            overdue = (self._rules, make.command_id, make.wake_at, now)
+            self._tell(await self._db.write(make_progress.overdue_make, *overdue))
             self.kick(make.device_uuid)
 
     def _tell(self, change: Change | None) -> None:

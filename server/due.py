@@ -17,6 +17,17 @@ SHORTEST_PAUSE_S = 0.05
 
 PAUSE_AFTER_ERROR_S = 1.0
 
+
+async def every(pause_s: float, look: Callable[[], Awaitable[None]]) -> None:
+    """Look so often, until cancelled. A look that fails is logged, and the next one comes."""
+    while True:
+        try:
+            await look()
+        except DemitasseError as error:
+            log.error("cannot look", look=look.__qualname__, why=str(error))
+        await asyncio.sleep(pause_s)
+
+
 Work = tuple[Hashable, Callable[[], Awaitable[None]]]
 """A subject, and what to do about it. A subject is worked on by one task at a time."""
 

@@ -28,10 +28,10 @@ class StaleSession(Exception):
 def claim_make(device_uuid: str, epoch: int, journal_id: str, now: int) -> Transaction[Make | None]:
     """Take the device's longest waiting command for sending: from here on only the agent's word ends it.
 
-    None when nothing waits, its machine is taken, or the session is over.
+    None when nothing waits or its machine is taken. Raises StaleSession when the device has a newer session.
     """
     if (yield from devices.epoch(device_uuid)) != epoch:
-        return None
+        raise StaleSession(f"{device_uuid}: session {epoch} is over")
     if (yield from makes.in_flight(device_uuid)) is not None:
         return None
     make = yield from makes.next_queued(device_uuid, now)
@@ -82,10 +82,13 @@ def expire_queued(rules: Rules, command_id: str, now: int) -> Transaction[Change
     return (yield from give_up_make(rules, command_id, State.EXPIRED, code, said, now))
 
 
-def overdue_make(rules: Rules, command_id: str, now: int) -> Transaction[Change | None]:
-    """The agent is silent past the deadline: the outcome is not known, and a person is told."""
+def overdue_make(rules: Rules, command_id: str, wake_at: int, now: int) -> Transaction[Change | None]:
+    """The agent is silent past the deadline: the outcome is not known, and a person is told.
+
+    None when something has happened to the command since it was claimed until `wake_at`.
+    """
     make = yield from makes.get(command_id)
-    if make is None or make.state not in make_core.IN_FLIGHT or make.wake_at is None or make.wake_at > now:
+    if make is None or make.state not in make_core.IN_FLIGHT or make.wake_at != wake_at:
         return None
     code = Code.TIMEOUT_NO_RESULT
     said = f"no word from the agent since the command was {make.state}"
@@ -96,13 +99,6 @@ def overdue_make(rules: Rules, command_id: str, now: int) -> Transaction[Change 
     return (
         yield from happen(rules, order, Event.OUTCOME_UNKNOWN, now, "timer", code=code, said=said, make=late)
     )
-
-
-def look_again(command_id: str, wake_at: int) -> Transaction[None]:
-    """Look at a command that was sent again at `wake_at`."""
-    make = yield from makes.get(command_id)
-    if make is not None and make.state == State.SENT:
-        yield from makes.change(make, {"wake_at": wake_at})
 
 
 def take_report(

@@ -18,6 +18,7 @@ from server.dispatch import Dispatch
 from server.notifications import Notifications
 from server.order import Effect
 from server.payments.accounts import Accounts
+from server.presence import Presence
 from server.progress import Change, Rules
 from server.refunds import Refunds
 from server.till import Pace, Till
@@ -29,7 +30,10 @@ Run = Callable[[], Awaitable[None]]
 
 @dataclass
 class Parts:
-    """Everything that carries orders on. Each of `works` runs beside the handlers until cancelled."""
+    """Everything that carries orders on. Each of `works` runs beside the handlers until cancelled.
+
+    Before them `presence` begins, after them it ends.
+    """
 
     db: Database
     accounts: Accounts
@@ -37,6 +41,7 @@ class Parts:
     pace: Pace
     public_url: str
     now_ms: Callable[[], int]
+    presence: Presence = field(init=False)
     agents: Agents = field(init=False)
     dispatch: Dispatch = field(init=False)
     till: Till = field(init=False)
@@ -47,7 +52,9 @@ class Parts:
 
     def __post_init__(self) -> None:
         db, accounts, rules, now_ms = self.db, self.accounts, self.rules, self.now_ms
-        self.agents = Agents(db, now_ms)
+        server_id = rules.new_id("server")
+        self.agents = Agents(db, server_id, now_ms)
+        self.presence = Presence(db, server_id, now_ms, self.agents.close_all)
         self.dispatch = self.agents.listener = Dispatch(db, self.agents, rules, now_ms, self.follow)
         self.till = Till(db, accounts, rules, self.pace, self.public_url, now_ms, self.follow)
         self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
@@ -58,7 +65,8 @@ class Parts:
     @property
     def works(self) -> list[Run]:
         """What must run for ever, each by `for_ever`."""
-        return [part.run for part in self._workers]
+        watchmen = self.presence.run, self.agents.watch, self.dispatch.watch
+        return [*(part.run for part in self._workers), *watchmen]
 
     def wake(self) -> None:
         """Make every part look at once for what is due: the clock was moved."""

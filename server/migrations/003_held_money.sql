@@ -1,10 +1,19 @@
 -- Money may be held and taken later, paid by SBP, and come with receipts. The sandbox has a T-Bank.
+-- Several processes may serve one database.
 -- A CHECK cannot be changed in place: those tables are built anew with every row.
 
 ALTER TABLE merchants ADD COLUMN holds_cards_since BIGINT;
 ALTER TABLE merchants ADD COLUMN receipt TEXT;
 ALTER TABLE drinks ADD COLUMN receipt TEXT;
 ALTER TABLE orders ADD COLUMN email TEXT;
+ALTER TABLE agents ADD COLUMN server_id TEXT;
+
+CREATE TABLE servers (
+    server_id TEXT PRIMARY KEY,
+    started_at BIGINT NOT NULL,
+    beats BIGINT NOT NULL DEFAULT 0,
+    seen_at BIGINT NOT NULL
+);
 
 CREATE TABLE payments_3 (
     payment_id TEXT PRIMARY KEY,

@@ -144,8 +144,14 @@ def epoch(device_uuid: str) -> Transaction[int]:
     return newest
 
 
-def forget_connections(now: int) -> Transaction[None]:
-    """The server starts: nobody is connected yet."""
-    yield Statement(
-        "UPDATE agents SET connected_at = NULL, last_seen_at = $1 WHERE connected_at IS NOT NULL", (now,)
-    )
+def held_by(server_id: str) -> Transaction[dict[str, int]]:
+    """The devices whose newest session is with a process, each with its epoch."""
+    rows = yield Statement("SELECT device_uuid, epoch FROM agents WHERE server_id = $1", (server_id,))
+    return {row["device_uuid"]: row["epoch"] for row in rows}
+
+
+def number_held_by(server_id: str) -> Transaction[int]:
+    """How many devices have their newest session with a process."""
+    rows = yield Statement("SELECT count(*) AS number FROM agents WHERE server_id = $1", (server_id,))
+    number: int = rows[0]["number"]
+    return number

@@ -61,20 +61,38 @@ def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:
     return many(Make, rows)
 
 
-def due(now: int, limit: int = 100) -> Transaction[list[Make]]:
-    """Commands that the server must look at now."""
+def waiting_devices(now: int) -> Transaction[list[str]]:
+    """The devices for which a command waits, and whose machine is free."""
     rows = yield Statement(
-        f"SELECT {_ALL} FROM makes WHERE wake_at IS NOT NULL AND wake_at <= $1 ORDER BY wake_at LIMIT $2",
-        (now, limit),
+        "SELECT DISTINCT device_uuid FROM makes WHERE wake_at > $1 AND state = 'queued' AND NOT EXISTS ("
+        "SELECT 1 FROM makes AS taken WHERE taken.device_uuid = makes.device_uuid "
+        "AND taken.state IN ('sent', 'received', 'started'))",
+        (now,),
+    )
+    return [row["device_uuid"] for row in rows]
+
+
+_OURS = (
+    "FROM makes LEFT JOIN agents ON agents.device_uuid = makes.device_uuid "
+    "WHERE wake_at IS NOT NULL AND (agents.server_id = $1 OR agents.server_id IS NULL)"
+)
+"""A process looks after the commands of devices that it holds, and of those that nobody holds."""
+
+
+def claim_due(server_id: str, now: int, until: int, limit: int = 100) -> Transaction[list[Make]]:
+    """Commands that a process must look at now; no other gets them before `until`, their new `wake_at`."""
+    rows = yield Statement(
+        f"UPDATE makes SET wake_at = $3 WHERE wake_at <= $2 AND command_id IN (SELECT command_id {_OURS} "
+        f"AND wake_at <= $2 ORDER BY wake_at LIMIT $4) RETURNING {_ALL}",
+        (server_id, now, until, limit),
     )
     return many(Make, rows)
 
 
-def next_wake() -> Transaction[int | None]:
-    """When the server must look at a command next, or None."""
-    rows = yield Statement("SELECT min(wake_at) AS at FROM makes WHERE wake_at IS NOT NULL")
-    at: int | None = rows[0]["at"]
-    return at
+def next_wake(server_id: str) -> Transaction[int | None]:
+    """When a process must look at a command next, or None."""
+    rows = yield Statement(f"SELECT wake_at {_OURS} ORDER BY wake_at LIMIT 1", (server_id,))
+    return rows[0]["wake_at"] if rows else None
 
 
 def cancel_queued(order_id: str, now: int) -> Transaction[None]:

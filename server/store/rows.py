@@ -203,6 +203,7 @@ class Agent:
     machine_code: str | None
     machine_said: str | None
     machine_at: int | None
+    server_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,16 @@ class Shop:
         self.settings = replace(self.settings, **settings)
         await self.open()
 
+    @asynccontextmanager
+    async def beside(self, **settings: Any) -> AsyncIterator["Shop"]:
+        """Open another server over the same database, at an address of its own."""
+        other = Shop(replace(self.settings, port=free_port(), **settings), self.clock, self.session)
+        await other.open()
+        try:
+            yield other
+        finally:
+            await other.close()
+
     @property
     def db(self) -> Database:
         """The server's database."""

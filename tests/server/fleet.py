@@ -9,7 +9,7 @@ from server.db import Database, Statement, Transaction
 from server.order import Event, Status
 from server.progress import Rules
 from server.shop_file import DeviceEntry, DrinkEntry, File, MerchantEntry, Prices
-from server.store import devices, orders
+from server.store import devices, makes, orders
 from server.store.rows import Make, Order, Payment, insert
 from tests.server.clock import Clock
 
@@ -84,6 +84,13 @@ class Fleet:
         make = await self.sell(device_uuid, order_id)
         await self.report(make, MakeState.FAILED, code=code, said=said, actuated=Actuated.NO)
         return make
+
+    async def overdue(self, command_id: str) -> None:
+        """Nothing is heard of a command any more."""
+        make = await self.db.read(makes.get, command_id)
+        assert make is not None and make.wake_at is not None
+        overdue = (self.rules, command_id, make.wake_at, self.clock())
+        await self.db.write(make_progress.overdue_make, *overdue)
 
     async def lose_sight(self, device_uuid: str, order_id: str) -> Make:
         """A paid order of which nobody can tell whether the drink came out."""

@@ -15,7 +15,6 @@ from server.payments.accounts import Accounts
 from server.payments.yookassa_api import parse_notification
 from server.progress import Rules
 from server.sale import Sale
-from server.store import devices, payments
 from server.till import Pace
 from tests.fakes.inline_database import Gate, InlineDatabase, new_connection
 from tests.simulation import bank as banks
@@ -105,8 +104,7 @@ class Service:
     async def _serve(self, life: Life, parts: Parts) -> None:
         while True:
             try:
-                await parts.db.write(devices.forget_connections, self.now_ms())
-                await parts.db.write(payments.forget_leases, self.now_ms())
+                await parts.presence.begin()
                 self._listens = True
                 break
             except DatabaseError:  # the start failed; systemd tries again

@@ -83,7 +83,7 @@ async def test_a_lost_outcome_changes_no_status_and_has_its_time(fleet: Fleet):
     make = await fleet.sell("dev-1", "order-1")
     await fleet.report(make, MakeState.STARTED)
     fleet.clock.go(200)
-    await fleet.db.write(make_progress.overdue_make, fleet.rules, make.command_id, fleet.clock())
+    await fleet.overdue(make.command_id)
     (failure,) = await failures(fleet)
     assert (failure.code, failure.state, failure.at) == ("timeout_no_result", "overdue", START_MS + 200_000)
     assert failure.from_status == failure.to_status == "make_pending"
