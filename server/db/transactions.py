@@ -49,7 +49,7 @@ class Database(Protocol):
         A set that holds `EVERY_ORDER` means that any order may look different.
         """
 
-    async def notify(self, channel: str, payload: str) -> None:
+    def notify(self, channel: str, payload: str) -> None:
         """Tell whoever listens to the channel, in every process of this database. It may be lost."""
 
     def on_notified(self, channel: str, callback: OnNotified) -> None:
@@ -85,6 +85,12 @@ class Listeners:
         """Tell what was said on a channel."""
         for callback in self._notified.get(channel, ()):
             _call(callback, payload)
+
+    def tell_everything(self) -> None:
+        """Something may have been missed: everyone has to look at everything."""
+        self.tell_touched({EVERY_ORDER})
+        for channel in self._notified:
+            self.tell_notified(channel, None)
 
 
 def _call(callback: Callable[[Any], None], argument: Any) -> None:
