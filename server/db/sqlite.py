@@ -124,7 +124,7 @@ class SqliteDatabase:
         """See `Database.on_touched`; what other processes commit is not told."""
         self._listeners.on_touched(callback)
 
-    def notify(self, channel: str, payload: str) -> None:
+    async def notify(self, channel: str, payload: str) -> None:
         """Tell this process: there is no other server on a SQLite file."""
         self._listeners.tell_notified(channel, payload)
 

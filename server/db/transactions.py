@@ -49,7 +49,7 @@ class Database(Protocol):
         A set that holds `EVERY_ORDER` means that any order may look different.
         """
 
-    def notify(self, channel: str, payload: str) -> None:
+    async def notify(self, channel: str, payload: str) -> None:
         """Tell whoever listens to the channel, in every process of this database. It may be lost."""
 
     def on_notified(self, channel: str, callback: OnNotified) -> None:

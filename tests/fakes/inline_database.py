@@ -72,7 +72,7 @@ class InlineDatabase:
     def on_touched(self, callback: OnTouched) -> None:
         self._listeners.on_touched(callback)
 
-    def notify(self, channel: str, payload: str) -> None:
+    async def notify(self, channel: str, payload: str) -> None:
         self._listeners.tell_notified(channel, payload)
 
     def on_notified(self, channel: str, callback: OnNotified) -> None:

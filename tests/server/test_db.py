@@ -271,8 +271,8 @@ async def test_a_listener_that_fails_disturbs_neither_writer_nor_listener(db: Da
 async def test_who_listens_to_a_channel_hears_what_is_said_there(db: Database):
     heard: asyncio.Queue[str | None] = asyncio.Queue()
     db.on_notified("agents", heard.put_nowait)
-    db.notify("others", "order-1")
-    db.notify("agents", "dev-1")
+    await db.notify("others", "order-1")
+    await db.notify("agents", "dev-1")
     assert await soon(heard.get()) == "dev-1"
     assert heard.empty()
 
