@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from server.db import Row
@@ -239,14 +240,25 @@ class Notification:
     next_try_at: int | None
 
 
+_NAMES: dict[type, tuple[str, ...]] = {}
+
+
+def names(record: type) -> tuple[str, ...]:
+    """Return the record's columns in its order."""
+    known = _NAMES.get(record)
+    if known is None:
+        known = _NAMES[record] = tuple(field.name for field in fields(record))
+    return known
+
+
 def columns(record: type) -> str:
     """Return the record's columns for a SELECT or an INSERT."""
-    return ", ".join(field.name for field in fields(record))
+    return ", ".join(names(record))
 
 
 def from_row(record: type[R], row: Row) -> R:
     """Return the row as a record."""
-    values = {field.name: row[field.name] for field in fields(record)}  # type: ignore[arg-type]
+    values = {name: row[name] for name in names(record)}
     if "prices" in values:
         values["prices"] = json.loads(values["prices"])
     return record(**values)
@@ -264,14 +276,22 @@ def many(record: type[R], rows: Sequence[Row]) -> list[R]:
 
 def insert(table: str, record: Any) -> tuple[str, tuple[Any, ...]]:
     """Return the INSERT of a record into its table, and its values."""
-    names = [field.name for field in fields(record)]
-    marks = ", ".join(f"${number}" for number in range(1, len(names) + 1))
-    values = tuple(getattr(record, name) for name in names)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values
+    own = names(type(record))
+    return _insertion(table, own), tuple(getattr(record, name) for name in own)
+
+
+@cache
+def _insertion(table: str, own: tuple[str, ...]) -> str:
+    marks = ", ".join(f"${number}" for number in range(1, len(own) + 1))
+    return f"INSERT INTO {table} ({', '.join(own)}) VALUES ({marks})"
 
 
 def update(table: str, changes: Mapping[str, Any], where: str, *values: Any) -> tuple[str, tuple[Any, ...]]:
     """Return the UPDATE that writes just `changes`; `where` uses $1, $2, ... for `values`."""
-    start = len(values) + 1
-    written = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, start))
-    return f"UPDATE {table} SET {written} WHERE {where}", (*values, *changes.values())
+    return _alteration(table, tuple(changes), where, len(values) + 1), (*values, *changes.values())
+
+
+@lru_cache(maxsize=1024)
+def _alteration(table: str, own: tuple[str, ...], where: str, start: int) -> str:
+    written = ", ".join(f"{name} = ${number}" for number, name in enumerate(own, start))
+    return f"UPDATE {table} SET {written} WHERE {where}"
