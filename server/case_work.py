@@ -20,6 +20,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "stray_money": ("settled",),
     "delivered_and_refunded": ("settled",),
     "capture_failed": ("settled",),
+    "receipt_failed": ("settled",),
     "books_differ": ("settled",),
 }
 """Kind of case → what may be done about it."""

@@ -10,9 +10,14 @@ import msgspec
 
 from server.errors import BadRequest
 from server.payments import Receipt
+from server.payments.notation import amount_text
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,188}\.[^@\s.]{1,63}")
 """Loose on purpose: the mail server knows what exists."""
+
+ALWAYS = "YookassaReceipt"
+WHERE_DESCRIBED = ("TBank", "Sandbox")
+"""Scenarios with receipts: always, and where the merchant says what is on them."""
 
 VatCode = Annotated[int, msgspec.Meta(ge=1, le=12)]
 Subject = Literal["commodity", "service", "excise", "payment", "another"]
@@ -56,6 +61,11 @@ def is_email(text: str) -> bool:
     return EMAIL.fullmatch(text) is not None
 
 
+def has_receipts(scenario: str, merchant: str | None) -> bool:
+    """Return whether payments of a scenario come with a receipt; `merchant` is the saved JSON."""
+    return scenario == ALWAYS or (scenario in WHERE_DESCRIBED and merchant is not None)
+
+
 def receipt_of(
     description: str, amount_minor: int, email: str | None, merchant: str | None, drink: str | None
 ) -> Receipt:
@@ -82,6 +92,23 @@ def receipt_of(
     )
 
 
-def email_is_required(merchant: str | None) -> bool:
-    """Return whether customers of the merchant must give an address."""
-    return merchant is not None and msgspec.json.decode(merchant, type=MerchantReceipt).email == "required"
+def asks_email(scenario: str, merchant: str | None) -> Literal["required", "optional"] | None:
+    """Return whether customers must or may give an address; None: there is no receipt to be sent."""
+    if merchant is None or not has_receipts(scenario, merchant):
+        return None
+    return msgspec.json.decode(merchant, type=MerchantReceipt).email
+
+
+SIGN = {"payment": 1, "refund": 2}
+"""`n` of a receipt's code: a sale, or the return of one."""
+
+
+def code_text(
+    kind: str, amount_minor: int, storage: str, document: str, attribute: str, registered_at: str
+) -> str:
+    """Return what a registered receipt's QR code says, as every scanner of receipts expects it.
+
+    The time is the register's own, as its wall clock shows it; seconds are left out.
+    """
+    at = registered_at[:16].replace("-", "").replace(":", "")
+    return f"t={at}&s={amount_text(amount_minor)}&fn={storage}&i={document}&fp={attribute}&n={SIGN[kind]}"

@@ -4,6 +4,7 @@ from server.db import Transaction
 from server.money_back import refund_over
 from server.order import AWAITS_DRINK, Event, Status
 from server.progress import Change, Rules, add_refund, happen, open_case
+from server.registration import expect_receipt
 from server.store import orders, payments
 from server.store.rows import Capture, Payment
 
@@ -12,6 +13,8 @@ def was_taken(rules: Rules, payment: Payment, now: int) -> Transaction[None]:
     """The held money is ours now. If it was to go back, it goes back as a refund."""
     over = {"status": "succeeded", "next_check_at": None, "updated_at": now}
     taken = yield from payments.change(payment, over)
+    if taken is not None:
+        yield from expect_receipt(rules, taken, now)
     capture = yield from payments.get_capture(payment.payment_id)
     if capture is not None and capture.status == "pending":
         yield from payments.change_capture(

@@ -42,20 +42,26 @@ def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
 
 
 def _check_receipts(merchants: set[str], entries: list[DeviceEntry]) -> Transaction[None]:
-    """Raise SettingError when a device of these merchants or entries needs a receipt nobody has described."""
+    """Raise SettingError when a device of these merchants or entries needs a receipt nobody has described.
+
+    A receipt at T-Bank needs to name the tax system.
+    """
     without = yield Statement(
-        "SELECT device_uuid, devices.merchant_id FROM devices "
+        "SELECT device_uuid, devices.merchant_id, payment_scenario FROM devices "
         "JOIN merchants ON merchants.merchant_id = devices.merchant_id "
-        "WHERE payment_scenario = 'YookassaReceipt' AND merchants.receipt IS NULL ORDER BY device_uuid"
+        "WHERE (payment_scenario = 'YookassaReceipt' AND merchants.receipt IS NULL) "
+        "OR (payment_scenario = 'TBank' AND merchants.receipt NOT LIKE '%\"tax_system_code\":%') "
+        "ORDER BY device_uuid"
     )
     numbers = {device.device_uuid: number for number, device in enumerate(entries)}
     for row in without:
-        uuid, merchant = row["device_uuid"], row["merchant_id"]
+        uuid, merchant, scenario = row["device_uuid"], row["merchant_id"], row["payment_scenario"]
+        needed = "receipt.tax_system_code" if scenario == "TBank" else "a receipt table"
         if uuid in numbers:
             where = f"devices[{numbers[uuid]}].payment_scenario"
-            raise SettingError(f"{where}: YookassaReceipt needs a receipt table of merchant {merchant!r}")
+            raise SettingError(f"{where}: {scenario} needs {needed} of merchant {merchant!r}")
         if merchant in merchants:
-            raise SettingError(f"merchant {merchant!r} needs a receipt table: {uuid} sells with receipts")
+            raise SettingError(f"merchant {merchant!r} needs {needed}: {uuid} sells with receipts")
 
 
 def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Changes) -> Transaction[None]:

@@ -30,6 +30,9 @@ REFUNDS = Counter("demitasse_refunds", "Refunds, by what became of them", ["outc
 CAPTURES = Counter(
     "demitasse_captures", "Captures of held money, by what the provider said", ["outcome"], registry=REGISTRY
 )
+RECEIPTS = Counter(
+    "demitasse_receipts", "Fiscal receipts, by what the cash register said", ["outcome"], registry=REGISTRY
+)
 FAULTY_FRAMES = Counter(
     "demitasse_faulty_frames", "WebSocket frames that are not the protocol", registry=REGISTRY
 )

@@ -4,6 +4,7 @@ from server.db import Transaction
 from server.order import AWAITS_DRINK, Event, Status
 from server.payments import RefundSnapshot, RefundStatus
 from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, happen, open_case
+from server.registration import expect_receipt
 from server.store import cases, orders, payments
 from server.store.rows import Payment, Refund
 
@@ -76,7 +77,15 @@ def refund_over(
         yield from open_case(rules, "refund_failed", refund.refund_id, now, detail, order)
     else:
         yield from cases.close("refund_failed", refund.refund_id, now, "provider", "refund_succeeded")
+        yield from _expect_receipt(rules, ended, now)
     return ended
+
+
+def _expect_receipt(rules: Rules, refund: Refund, now: int) -> Transaction[None]:
+    """Money that had been taken has gone back: that has a receipt too."""
+    payment = yield from payments.get(refund.payment_id)
+    if payment is not None and refund.kind == "refund":
+        yield from expect_receipt(rules, payment, now, refund)
 
 
 def try_refund_later(refund_id: str, at: int, detail: str, now: int) -> Transaction[None]:
@@ -115,6 +124,8 @@ def adopt_refund(
     extra = any(refund.reason == EXTRA_PAYMENT for refund in earlier)
     adopted = _adopted(rules, payment, snapshot, EXTRA_PAYMENT if extra else BY_HAND, now)
     yield from payments.add_refund(adopted)
+    if adopted.status == "succeeded":
+        yield from _expect_receipt(rules, adopted, now)
     for refund in earlier:
         yield from cases.close("refund_failed", refund.refund_id, now, "provider", "refund_adopted")
     change = None

@@ -20,6 +20,7 @@ from server.order import Effect
 from server.payments.accounts import Accounts
 from server.presence import Presence
 from server.progress import Change, Rules
+from server.receipts import Receipts
 from server.refunds import Refunds
 from server.till import Pace, Till
 
@@ -47,6 +48,7 @@ class Parts:
     till: Till = field(init=False)
     refunds: Refunds = field(init=False)
     captures: Captures = field(init=False)
+    receipts: Receipts = field(init=False)
     notifications: Notifications = field(init=False)
     deadlines: Deadlines = field(init=False)
 
@@ -59,6 +61,7 @@ class Parts:
         self.till = Till(db, accounts, rules, self.pace, self.public_url, now_ms, self.follow)
         self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
         self.captures = Captures(db, accounts, self.till, rules, now_ms)
+        self.receipts = Receipts(db, accounts, rules, now_ms)
         self.notifications = Notifications(db, accounts, self.till, self.refunds, rules, now_ms)
         self.deadlines = Deadlines(db, rules, now_ms, self.follow)
 
@@ -84,8 +87,9 @@ class Parts:
             self.captures.wake()
 
     @property
-    def _workers(self) -> tuple[Dispatch, Till, Refunds, Captures, Notifications, Deadlines]:
-        return self.dispatch, self.till, self.refunds, self.captures, self.notifications, self.deadlines
+    def _workers(self) -> tuple[Dispatch, Till, Refunds, Captures, Receipts, Notifications, Deadlines]:
+        asking = self.till, self.refunds, self.captures, self.receipts
+        return self.dispatch, *asking, self.notifications, self.deadlines
 
 
 async def for_ever(run: Run) -> None:

@@ -261,7 +261,9 @@ def _capture(rules: Rules, payment: Payment, now: int) -> Capture:
     return Capture(
         payment_id=payment.payment_id,
         idempotence_key=f"capture-{payment.payment_id}",
-        body=bodies.capture_body(payment.provider_payment_id or "", payment.amount_minor, payment.currency),
+        body=bodies.capture_body(
+            payment.provider_payment_id or "", payment.amount_minor, payment.currency, payment.body
+        ),
         status="pending",
         detail="",
         tries=0,

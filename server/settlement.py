@@ -14,6 +14,7 @@ from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.order import PAYABLE, Event, Status
 from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
 from server.progress import EXTRA_PAYMENT, Change, Rules, add_refund, happen, open_case
+from server.registration import expect_receipt
 from server.store import cases, devices, orders, payments
 from server.store.rows import Order, Payment
 
@@ -52,7 +53,8 @@ def start_payment(
     """Return the payment to pay the order with: the one under way, or a new one, written before any call.
 
     `asked_for` makes the request from the order, our payment id, the attempt's number and what the drink's
-    receipt says. A customer who changes the method has two payments; the second to be paid goes back.
+    receipt says. A customer who changes the method or the address of the receipt has two payments; the second
+    to be paid goes back.
     Raises NotFound, BadRequest (the order's time is over, no e-mail), AlreadyDecided (it is paid).
     """
     order = yield from orders.get(order_id)
@@ -60,15 +62,16 @@ def start_payment(
         raise NotFound("order_not_found", order_id)
     check_payable(order, now)
     attempts = yield from payments.of_order(order_id)
+    moved = wish.email is not None and wish.email != order.email
     for attempt in attempts:
         unmade = attempt.status == "creating"
-        if attempt.method == wish.method and (unmade or _can_be_paid(attempt)):
+        if attempt.method == wish.method and not moved and (unmade or _can_be_paid(attempt)):
             return attempt, None
     attempt_no = len(attempts) + 1
     payment_id = rules.new_id("pay")
     drink_receipt = yield from devices.drink_receipt(order.device_uuid, order.drink_no)
     new = asked_for(order, payment_id, attempt_no, drink_receipt)
-    if wish.email and wish.email != order.email:
+    if moved:
         order = yield from orders.change(order, {"email": wish.email, "updated_at": now})
     payment = Payment(
         payment_id=payment_id,
@@ -265,6 +268,8 @@ def _paid(
         "updated_at": now,
     }
     paid = yield from payments.change(payment, changes)
+    if paid is not None and not held:
+        yield from expect_receipt(rules, paid, now)
     order = yield from orders.get(payment.order_id)
     if paid is None or order is None:
         return Settled()

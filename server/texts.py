@@ -410,6 +410,7 @@ CASES: dict[str, Text] = {
     "payment_mismatch": Text("Платёж не сходится с заказом", "The payment does not match the order"),
     "stray_money": Text("Деньги пришли не по заказу", "Money came for no open order"),
     "capture_failed": Text("Удержанные деньги не списались", "The held money could not be taken"),
+    "receipt_failed": Text("Чек не зарегистрирован", "The receipt was not registered"),
     "books_differ": Text("Книги расходятся с банком", "Our books differ from the bank's"),
     "made": Text("Напиток приготовлен", "It was made"),
     "not_made": Text("Не приготовлен: вернуть деньги", "It was not made: return the money"),

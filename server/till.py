@@ -14,7 +14,7 @@ from server import settlement
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
-from server.fiscal import receipt_of
+from server.fiscal import has_receipts, receipt_of
 from server.locks import KeyedLocks
 from server.metrics import NOTIFICATIONS
 from server.payments import (
@@ -26,7 +26,7 @@ from server.payments import (
     PaymentSnapshot,
     ProviderError,
 )
-from server.payments.accounts import RECEIPT_SCENARIOS, Account, Accounts
+from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Change, Rules
 from server.settlement import UNPAYABLE_AFTER_MS, Wish
@@ -130,7 +130,7 @@ class Till:
     ) -> NewPayment:
         description = text("info.payment_description", drink_name=order.drink_name)
         receipt = None
-        if order.payment_scenario in RECEIPT_SCENARIOS:
+        if has_receipts(order.payment_scenario, device.receipt):
             email = wish.email or order.email
             receipt = receipt_of(description, order.price_minor, email, device.receipt, drink_receipt)
         return NewPayment(

@@ -110,13 +110,14 @@ CREATE TABLE receipts (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
+CREATE INDEX receipts_by_payment ON receipts (payment_id);
 CREATE INDEX receipts_by_check ON receipts (next_check_at) WHERE next_check_at IS NOT NULL;
 
 CREATE TABLE cases_3 (
     case_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN (
         'outcome_unknown', 'refund_failed', 'payment_mismatch', 'stray_money', 'delivered_and_refunded',
-        'capture_failed', 'books_differ')),
+        'capture_failed', 'receipt_failed', 'books_differ')),
     subject TEXT NOT NULL,
     order_id TEXT REFERENCES orders (order_id),
     device_uuid TEXT REFERENCES devices (device_uuid),

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from server.fiscal import email_is_required
+from server.fiscal import asks_email
 from server.moments import instant
 from server.money import roubles
 from server.order import AWAITS_DRINK, Status
-from server.payments.accounts import RECEIPT_SCENARIOS
 from server.sanitise import sanitise
 from server.store.rows import TEXT_FIELDS, Device, Order
 from server.texts import failure_customer, text
@@ -23,8 +22,7 @@ def status_json(order: Order, device: Device, lang: str = "ru") -> dict[str, Any
         "price": roubles(order.price_minor),
         "expires_at": instant(order.expires_at),
         "payment_scenario": order.payment_scenario,
-        "is_receipt_mandatory": order.payment_scenario in RECEIPT_SCENARIOS
-        and email_is_required(device.receipt),
+        "is_receipt_mandatory": asks_email(order.payment_scenario, device.receipt) == "required",
         "failure": _failure(order, lang),
         "refund_status": order.refund_status,
         "updated_at": instant(order.updated_at),

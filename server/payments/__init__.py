@@ -134,6 +134,19 @@ class RefundSnapshot:
 
 
 @dataclass(frozen=True)
+class ReceiptSnapshot:
+    """A fiscal receipt as the provider told it at one moment. The numbers are known once it is registered."""
+
+    kind: Literal["payment", "refund"]
+    status: Literal["pending", "succeeded", "canceled"]
+    storage_number: str
+    document_number: str
+    attribute: str
+    registered_at: str
+    """The cash register's own time, ISO 8601."""
+
+
+@dataclass(frozen=True)
 class Hint:
     """What a notification claims. Anyone can send one: it says what to ask the provider about, no more."""
 
@@ -212,8 +225,13 @@ class Bodies(Protocol):
     def is_hold(self, payment_body: str) -> bool:
         """Return whether the payment of this request was to be held first."""
 
-    def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
-        """Return the request that takes held money."""
+    def tells_receipt(self, payment_body: str) -> bool:
+        """Return whether the payment has a receipt whose registration the provider tells."""
+
+    def capture_body(
+        self, provider_payment_id: str, amount_minor: int, currency: str, payment_body: str
+    ) -> str:
+        """Return the request that takes held money; `payment_body` is the payment's own request."""
 
     def release_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
         """Return the request that gives held money back."""
@@ -262,6 +280,11 @@ class Provider(Protocol):
 
     async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
         """Return every refund since then. A provider without lists is asked for those of these payments."""
+
+    async def receipts_of(
+        self, provider_payment_id: str, provider_refund_id: str | None = None
+    ) -> Sequence[ReceiptSnapshot]:
+        """Return the receipts of a payment, or of one of its refunds."""
 
     async def refunds_of(self, provider_payment_id: str) -> Sequence[RefundSnapshot]:
         """Return every refund of the payment, also those that we did not ask for."""

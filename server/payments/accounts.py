@@ -17,8 +17,6 @@ from server.vault import NO_KEY, NotOpened, Vault
 log = structlog.get_logger()
 
 YOOKASSA_SCENARIOS = ("Yookassa", "YookassaReceipt")
-RECEIPT_SCENARIOS = ("YookassaReceipt",)
-"""Scenarios whose payments come with a fiscal receipt."""
 TBANK = "TBank"
 SANDBOX = "Sandbox"
 SANDBOX_CREDENTIALS = Credentials(ACCOUNT_ID, SECRET_KEY)

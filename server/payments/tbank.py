@@ -23,6 +23,7 @@ from server.payments import (
     NotFound,
     PaymentSnapshot,
     PaymentStatus,
+    ReceiptSnapshot,
     RefundSnapshot,
     RefundStatus,
     tbank_api,
@@ -143,6 +144,12 @@ class Tbank:
         """Return the refund that the payment's status tells of."""
         found = await self._refund_of(provider_payment_id)
         return [found] if found.status is RefundStatus.SUCCEEDED else []
+
+    async def receipts_of(
+        self, provider_payment_id: str, provider_refund_id: str | None = None
+    ) -> Sequence[ReceiptSnapshot]:
+        """Return nothing: T-Bank's API does not tell of receipts."""
+        return []
 
     async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
         """Return the refunds of those payments; T-Bank has no list of them."""

@@ -18,6 +18,7 @@ from server.payments import (
     Misconfigured,
     NotFound,
     PaymentSnapshot,
+    ReceiptSnapshot,
     RefundSnapshot,
     yookassa_api,
 )
@@ -106,6 +107,15 @@ class Yookassa:
         items = await self._list("/refunds", {"payment_id": _path_part(provider_payment_id)})
         refunds = [_refund(item) for item in items]
         return [refund for refund in refunds if refund.provider_payment_id == provider_payment_id]
+
+    async def receipts_of(
+        self, provider_payment_id: str, provider_refund_id: str | None = None
+    ) -> Sequence[ReceiptSnapshot]:
+        """Return the receipts of a payment, or of one of its refunds."""
+        of = {"payment_id": _path_part(provider_payment_id)}
+        if provider_refund_id is not None:
+            of = {"refund_id": _path_part(provider_refund_id)}
+        return [yookassa_api.receipt(item) for item in await self._list("/receipts", of)]
 
     async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
         """Return every payment since then, the newest first."""

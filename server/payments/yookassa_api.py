@@ -25,6 +25,7 @@ from server.payments import (
     PaymentStatus,
     ProviderError,
     Receipt,
+    ReceiptSnapshot,
     RefundSnapshot,
     RefundStatus,
     RetryLater,
@@ -77,9 +78,14 @@ def is_hold(payment_body: str) -> bool:
     return json.loads(payment_body).get("capture") is False
 
 
-def capture_body(provider_payment_id: str, amount_minor: int, currency: str) -> str:
-    """Return the body of `POST /payments/{id}/capture`; the amount is explicit also when all is taken."""
-    return _written({"amount": _amount(amount_minor, currency)})
+def tells_receipt(payment_body: str) -> bool:
+    """Return whether the payment was asked for with a receipt."""
+    return "receipt" in json.loads(payment_body)
+
+
+def capture_body(provider_payment_id: str, amount_minor: int, currency: str, payment_body: str) -> str:
+    """Return the body of `POST /payments/{id}/capture`; all of it is explicit also when all is taken."""
+    return _written({"amount": _amount(amount_minor, currency), **_same_receipt(payment_body)})
 
 
 def release_body(provider_payment_id: str, amount_minor: int, currency: str) -> str:
@@ -96,8 +102,12 @@ def refund_body(
         "amount": _amount(amount_minor, currency),
         "description": _shortened(reason, REFUND_DESCRIPTION_LIMIT),
     }
+    return _written({**body, **_same_receipt(payment_body)})
+
+
+def _same_receipt(payment_body: str) -> Json:
     receipt = json.loads(payment_body).get("receipt")
-    return _written(body | ({"receipt": receipt} if receipt else {}))
+    return {"receipt": receipt} if receipt else {}
 
 
 def _receipt(receipt: Receipt, currency: str) -> Json:
@@ -180,6 +190,30 @@ def refund(answer: Json) -> RefundSnapshot:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InDoubt(f"a refund that cannot be read: {error!r}") from error
+
+
+def receipt(answer: Json) -> ReceiptSnapshot:
+    """Return the receipt of an answer; registered without all its numbers, it counts as pending."""
+    kind, status = answer.get("type"), answer.get("status")
+    if kind not in ("payment", "refund") or not isinstance(status, str):
+        raise InDoubt(f"a receipt that cannot be read: type {_text(kind)[:40]}")
+    storage, document, attribute = (_number(answer.get(name)) for name in _FISCAL_NUMBERS)
+    registered_at = _text(answer.get("registered_at", ""))
+    whole = bool(storage and document and attribute and _INSTANT.match(registered_at))
+    known: Literal["pending", "succeeded", "canceled"] = "pending"
+    if status == "canceled" or (status == "succeeded" and whole):
+        known = "canceled" if status == "canceled" else "succeeded"
+    return ReceiptSnapshot(kind, known, storage, document, attribute, registered_at)
+
+
+_FISCAL_NUMBERS = ("fiscal_storage_number", "fiscal_document_number", "fiscal_attribute")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
+
+
+def _number(value: object) -> str:
+    """Return digits as they are, and nothing for what is no number."""
+    written = _text(value)
+    return written if re.fullmatch(r"[0-9]{1,20}", written) else ""
 
 
 def unknown_status(answer: Json) -> str:

@@ -21,7 +21,7 @@ from server.sandbox.teller import Teller, new_object_id
 PREFIX = "/sandbox/v3"
 
 ACCOUNT_ID = bank.ACCOUNT_ID
-SECRET_KEY = "sandbox"
+SECRET_KEY = "test_sandbox"
 """Known to everyone: the bank has no real money."""
 
 CALLS_KEPT = 1000

@@ -27,6 +27,7 @@ _LEASED = {
     "payments": "next_check_at",
     "captures": "next_try_at",
     "refunds": "next_try_at",
+    "receipts": "next_check_at",
     "notifications": "next_try_at",
 }
 

@@ -115,6 +115,25 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """A row of `receipts`: of a payment or of its refund, whose id it has."""
+
+    receipt_id: str
+    payment_id: str
+    kind: str
+    status: str
+    amount_minor: int
+    storage_number: str | None
+    document_number: str | None
+    attribute: str | None
+    registered_at: str | None
+    tries: int
+    next_check_at: int | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Make:
     """A row of `makes`: one attempt at one drink."""
 

@@ -265,6 +265,15 @@ async def test_a_device_that_sells_with_receipts_needs_to_know_what_they_say(db:
     assert await db.read(everything) == before
 
 
+async def test_a_receipt_at_tbank_needs_to_name_the_tax_system(db: Database, file: Path):
+    at_tbank = GOOD.replace('payment_scenario = "Sandbox"', 'payment_scenario = "TBank"')
+    file.write_text(at_tbank, encoding="utf-8")
+    with pytest.raises(SettingError, match=r"devices\[0\].*TBank needs receipt.tax_system_code of merchant"):
+        await loaded(db, file)
+    file.write_text(at_tbank.replace("vat_code = 1", "vat_code = 1\ntax_system_code = 2"), encoding="utf-8")
+    assert await loaded(db, file)
+
+
 # --- what is refused ----------------------------------------------------------------------------------
 
 

@@ -232,7 +232,12 @@ class Bodies:
     def is_hold(self, payment_body: str) -> bool:
         return bool(json.loads(payment_body)["hold"])
 
-    def capture_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:
+    def tells_receipt(self, payment_body: str) -> bool:
+        return False
+
+    def capture_body(
+        self, provider_payment_id: str, amount_minor: int, currency: str, payment_body: str
+    ) -> str:
         return json.dumps({"amount": amount_minor})
 
     def release_body(self, provider_payment_id: str, amount_minor: int, currency: str) -> str:

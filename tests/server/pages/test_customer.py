@@ -3,12 +3,14 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent import wire
+from server.fiscal import MerchantReceipt
 from server.order import PAYABLE, Status
 from server.texts import text
-from tests.fakes.shop import Shop, counted, machine
+from tests.fakes.shop import MERCHANT, Shop, counted, machine
 
 JSON = {"Content-Type": "application/json"}
 ODD = {
@@ -319,7 +321,8 @@ async def test_a_merchant_past_its_time_takes_no_money(shop: Shop, logs: list[An
 @pytest.mark.parametrize("scenario", ["Yookassa", "YookassaReceipt", "TBank", "Custom"])
 async def test_a_scenario_without_credentials_says_so(shop: Shop, logs: list[Any], scenario: str):
     await shop.agent()
-    await shop.load(machine(payment_scenario=scenario))
+    merchant = msgspec.structs.replace(MERCHANT, receipt=MerchantReceipt(vat_code=1, tax_system_code=2))
+    await shop.load(machine(payment_scenario=scenario), merchant=merchant)
     await shop.scan()
     async with Refused(shop, logs, 503, "missing_credentials") as refused:
         refused.answered(await shop.initiate())

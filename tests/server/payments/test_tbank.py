@@ -72,7 +72,7 @@ async def test_held_money_is_taken_or_released(street: Street, bank: Tbank, take
     assert (await bank.fetch_payment(made, hold=True)).status is PaymentStatus.WAITING_FOR_CAPTURE
     about = (made, 15000, "RUB")
     if take:
-        ended = await bank.capture_payment(made, tbank_requests.capture_body(*about), "capture-p1")
+        ended = await bank.capture_payment(made, tbank_requests.capture_body(*about, asked), "capture-p1")
     else:
         ended = await bank.release_payment(made, tbank_requests.release_body(*about), "refund-1")
     assert ended.status is end
