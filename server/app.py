@@ -22,6 +22,7 @@ from server.pages import agent_socket, customer, operating, programs, technician
 from server.pages.parse import BODY_LIMIT_BYTES
 from server.pages.refusals import answer_refusals
 from server.pages.security import add_headers
+from server.pages.status_answers import StatusAnswers
 from server.parts import Parts, Run, for_ever
 from server.payments.accounts import is_live, open_credentials, seal_credentials
 from server.rules import rules_of
@@ -75,6 +76,7 @@ async def _assemble(
     app[keys.FOLLOW] = parts.follow
     app[keys.USERS] = Users(db, now_ms)
     app[keys.SALE] = _sale(settings, db, now_ms)
+    app[keys.STATUS_ANSWERS] = StatusAnswers(db)
     _add_pages(app, banks)
     if banks:
         app[keys.SANDBOX], app[keys.SANDBOX_TBANK] = banks

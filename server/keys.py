@@ -8,6 +8,7 @@ from server.agents import Agents
 from server.db import Database
 from server.dispatch import Dispatch
 from server.notifications import Notifications
+from server.pages.status_answers import StatusAnswers
 from server.payments.accounts import Accounts
 from server.progress import Change, Rules
 from server.refunds import Refunds
@@ -28,6 +29,7 @@ TILL = web.AppKey("TILL", Till)
 REFUNDS = web.AppKey("REFUNDS", Refunds)
 NOTIFICATIONS = web.AppKey("NOTIFICATIONS", Notifications)
 USERS = web.AppKey("USERS", Users)
+STATUS_ANSWERS = web.AppKey("STATUS_ANSWERS", StatusAnswers)
 RULES = web.AppKey("RULES", Rules)
 NOW_MS: web.AppKey[Callable[[], int]] = web.AppKey("NOW_MS")
 FOLLOW: web.AppKey[Callable[[Change], None]] = web.AppKey("FOLLOW")

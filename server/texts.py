@@ -3,6 +3,7 @@
 A text is asked for by its dotted key (`text("status.paid", "en")`); the part before the dot names its table.
 """
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from agent.wire import Code
@@ -55,6 +56,7 @@ def failure(code: str) -> FailureText:
     return FAILURES[Code(code) if known else Code.INTERNAL_ERROR]
 
 
+@lru_cache(maxsize=256)
 def choose_language(accept_language: str) -> str:
     """Return the language for an `Accept-Language` header: the first one that we speak, or Russian."""
     for choice in accept_language.lower().split(","):

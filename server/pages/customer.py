@@ -19,6 +19,7 @@ from server.pages.language import language
 from server.pages.order_view import status_json
 from server.pages.parse import json_object
 from server.pages.security import show_logo
+from server.pages.status_answers import order_with_device
 from server.payments import Method
 from server.sale import SIZES, check_order_id, read_link
 from server.sanitise import sanitise
@@ -115,8 +116,9 @@ async def order_page(request: web.Request) -> web.Response:
 
 async def order_status(request: web.Request) -> web.Response:
     """The order as JSON: the predecessor's fields, and ours."""
-    order, device = await _order(request, request.match_info["order_id"])
-    return web.json_response(status_json(order, device, language(request)))
+    order_id = check_order_id(request.match_info["order_id"])
+    body = await request.app[keys.STATUS_ANSWERS].answer(order_id, language(request))
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
 async def order_qr(request: web.Request) -> web.Response:
@@ -131,12 +133,7 @@ async def order_qr(request: web.Request) -> web.Response:
 
 
 async def _order(request: web.Request, order_id: str) -> tuple[Order, Device]:
-    db = request.app[keys.DB]
-    order = await db.read(orders.get, check_order_id(order_id))
-    device = await db.read(devices.get, order.device_uuid) if order is not None else None
-    if order is None or device is None:
-        raise NotFound("order_not_found", order_id)
-    return order, device
+    return await request.app[keys.DB].read(order_with_device, check_order_id(order_id))
 
 
 async def initiate_payment(request: web.Request) -> web.Response:

@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from server.device_texts import is_picture_address
 from server.store.rows import Device
@@ -12,6 +13,16 @@ _POLICY = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+
+_HEADERS = tuple(
+    (istr(name), value)
+    for name, value in {
+        "Content-Security-Policy": _POLICY.format(logo=""),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",  # an order's address is its secret
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }.items()
+)
 
 LOGO_ORIGIN = web.RequestKey("LOGO_ORIGIN", str)
 
@@ -24,11 +35,11 @@ def show_logo(request: web.Request, device: Device) -> None:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Give every answer its headers (a signal handler of `on_response_prepare`)."""
-    logo = request.get(LOGO_ORIGIN, "")
-    policy = _POLICY.format(logo=f" {logo}" if logo else "")
-    response.headers.setdefault("Content-Security-Policy", policy)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")  # an order's address is its secret
-    response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+    headers = response.headers
+    logo = request.get(LOGO_ORIGIN)
+    if logo is not None:
+        headers.setdefault("Content-Security-Policy", _POLICY.format(logo=f" {logo}"))
+    for name, value in _HEADERS:
+        headers.setdefault(name, value)
     if not request.path.startswith("/static/"):
-        response.headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
