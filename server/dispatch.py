@@ -54,7 +54,7 @@ class Dispatch:
     def kick(self, device_uuid: str) -> None:
         """A command may be waiting for this device: look now."""
         self._kicked.add(device_uuid)
-        self._work.wake()
+        self._work.start(("device", device_uuid), partial(self._send_kicked, device_uuid))
 
     def wake(self) -> None:
         """A command may be due: look now."""
@@ -106,8 +106,12 @@ class Dispatch:
             connection.closed.set()
             await self._db.notify(WAITING, device_uuid)
             return
-        if make is None:
-            return
+        if make is not None:
+            await self._send(make, connection)
+
+    async def _send(self, make: Make, connection: Connection) -> None:
+        """Send a command that was claimed for this session."""
+        self._work.expect(make.wake_at or 0)
         try:
             frame = wire.encode(self._message(make, connection))
         except Exception as error:  # whatever it is, nothing was sent: the customer must not wait
@@ -156,9 +160,12 @@ class Dispatch:
 
     async def session_began(self, connection: Connection) -> None:
         """Ask where each command stands that was sent and not settled, then send what waits."""
-        for make in await self._db.read(makes.open_on, connection.device_uuid):
+        now = self._now_ms()
+        unsettled, waits = await self._db.read(makes.open_or_waiting, connection.device_uuid, now)
+        for make in unsettled:
             connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
-        self.kick(connection.device_uuid)
+        if waits:
+            self.kick(connection.device_uuid)
 
     async def report_came(self, connection: Connection, report: wire.Report) -> None:
         """Take in a report; when this returns it is stored. Raises StaleSession.
@@ -173,15 +180,13 @@ class Dispatch:
             raise
 
     async def _take_in(self, connection: Connection, report: wire.Report) -> None:
-        change = await self._db.write(
-            make_progress.take_report,
-            self._rules,
-            connection.device_uuid,
-            connection.epoch,
-            connection.journal_id,
-            report,
-            self._now_ms(),
-        )
+        session = (connection.device_uuid, connection.epoch, connection.journal_id)
+        taken = (self._rules, *session, report, self._now_ms())
+        next_make = None
+        if report.state.ended and self._agents.connection(connection.device_uuid) is connection:
+            change, next_make = await self._db.write(make_progress.take_report_and_claim, *taken)
+        else:
+            change = await self._db.write(make_progress.take_report, *taken)
         log.info(
             "agent reported",
             device_uuid=connection.device_uuid,
@@ -192,10 +197,10 @@ class Dispatch:
             changed=change is not None,
         )
         self._tell(change)
-        if report.state.ended:
-            self.kick(connection.device_uuid)
-            if change is None:
-                await self._warn_if_unknown(connection, report)
+        if next_make is not None:
+            await self._send(next_make, connection)
+        if report.state.ended and change is None:
+            await self._warn_if_unknown(connection, report)
 
     async def _warn_if_unknown(self, connection: Connection, report: wire.Report) -> None:
         """A command that is in no book of ours: the database is an older one, restored from a backup."""

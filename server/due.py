@@ -53,32 +53,55 @@ class DueWork:
         self._busy: set[Hashable] = set()
         self._passed_over = False
         self._wake = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         """Look now."""
         self._wake.set()
 
+    def start(self, subject: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this now, without a look at what else is due.
+
+        If its subject is being worked on, there is a look when that has ended: `find` must give it then.
+        """
+        if self._group is None:
+            self._wake.set()
+        elif subject in self._busy:
+            self._passed_over = True
+        else:
+            self._busy.add(subject)
+            self._group.create_task(self._do(subject, work))
+
+    def expect(self, at_ms: int) -> None:
+        """Something will be due at that time: look then, if no look comes before."""
+        pause = self._pause(at_ms)
+        if self._timer is not None and self._timer.when() > asyncio.get_running_loop().time() + pause:
+            self._set_timer(pause)
+
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                self._wake.clear()
-                pause = await self._look(group)
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                while True:
+                    self._wake.clear()
+                    self._set_timer(await self._look())
+                    await self._wake.wait()
+        finally:
+            self._group = None
+            if self._timer is not None:
+                self._timer.cancel()
 
-    async def _look(self, group: asyncio.TaskGroup) -> float:
+    def _set_timer(self, pause_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._wake.set)
+
+    async def _look(self) -> float:
         """Start what is due; return how long to sleep in seconds."""
         try:
             for subject, work in await self._find():
-                if subject in self._busy:
-                    self._passed_over = True
-                    continue
-                self._busy.add(subject)
-                group.create_task(self._do(subject, work))
+                self.start(subject, work)
             next_at = await self._next_at()
         except DemitasseError as error:
             log.error("cannot look for due work", name=self._name, why=str(error))
@@ -86,8 +109,9 @@ class DueWork:
         except Exception as error:  # a mistake of ours must not cut off what is just being worked on
             log.critical("cannot look for due work", name=self._name, exc_info=error)
             return self._longest_pause_s
-        if next_at is None:
-            return self._longest_pause_s
+        return self._longest_pause_s if next_at is None else self._pause(next_at)
+
+    def _pause(self, next_at: int) -> float:
         return min(self._longest_pause_s, max(SHORTEST_PAUSE_S, (next_at - self._now_ms()) / 1000))
 
     async def _do(self, subject: Hashable, work: Callable[[], Awaitable[None]]) -> None:

@@ -101,6 +101,17 @@ def overdue_make(rules: Rules, command_id: str, wake_at: int, now: int) -> Trans
     )
 
 
+def take_report_and_claim(
+    rules: Rules, device_uuid: str, epoch: int, journal_id: str, report: Report, now: int
+) -> Transaction[tuple[Change | None, Make | None]]:
+    """Take in a report that ends a command, and take the device's next waiting one for sending.
+
+    Raises StaleSession when the device has a newer session.
+    """
+    change = yield from take_report(rules, device_uuid, epoch, journal_id, report, now)
+    return change, (yield from claim_make(device_uuid, epoch, journal_id, now))
+
+
 def take_report(
     rules: Rules, device_uuid: str, epoch: int, journal_id: str, report: Report, now: int
 ) -> Transaction[Change | None]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 
 from server import settlement
-from server.db import Database
+from server.db import Database, Transaction
 from server.due import DueWork, Work
 from server.errors import Unavailable
 from server.metrics import NOTIFICATIONS
@@ -86,41 +86,37 @@ class Notifications:
         """Store a notification; when this returns it will be worked on, whatever happens."""
         now = self._now_ms()
         name = hashlib.sha256(f"{provider}|{hint.event}|{hint.object_id}".encode()).hexdigest()[:32]
-        kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, now)
+        lease_ends = now + payments.WRITE_LEASE_MS  # taken up here and now, by `work_on`
+        kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, lease_ends)
         await self._db.write(payments.keep_notification, kept)
         NOTIFICATIONS.labels("stored").inc()
-        self._work.wake()
+        self._work.start(name, partial(self.work_on, kept))
 
     async def work_on(self, notification: Notification) -> None:
         """Ask the provider about what a notification names, and apply the answer."""
         try:
             if notification.event.startswith("refund."):
                 outcome = await self._hear_of_refund(notification)
+            elif ours := await self._db.read(payments.by_provider_id, notification.object_id):
+                await self._ask_about(ours)
+                outcome = await self._db.write(_asked, notification, self._now_ms())
+                _count(outcome)
+                return
             else:
-                outcome = await self._hear_of_payment(notification)
+                outcome = await self._hear_of_stranger(notification)
         except (ProviderError, Unavailable) as error:
             log.warning("notification not confirmed yet", object_id=notification.object_id, why=str(error))
             young = self._now_ms() - notification.received_at < LIFE_MS
             outcome = None if young else "unmatched: no answer to it in a day"
-        await self._done(notification, outcome)
+        await self._db.write(_done, notification, outcome, self._now_ms())
+        _count(outcome)
 
-    async def _hear_of_payment(self, notification: Notification) -> str | None:
-        """Return what became of it; None: not known yet, try again."""
-        ours = await self._db.read(payments.by_provider_id, notification.object_id)
-        if not ours:
-            return await self._hear_of_stranger(notification)
+    async def _ask_about(self, ours: list[Payment]) -> None:
         for payment in ours:
             if payment.status in ("canceled", "failed"):
                 await self._check_ended(payment)
             else:
                 await self._till.check(payment.payment_id, "notification")
-        after = await self._db.read(payments.by_provider_id, notification.object_id)
-        denied = all(payment.status in ("canceled", "failed") for payment in after)
-        young = notification.tries + 1 < UNMATCHED_TRIES
-        if notification.event == "payment.succeeded" and denied and young:
-            return None  # forged, or the answer was of some time ago: nobody else will ask again
-        # asked and answered: the timer goes on if the provider did not answer or says pending
-        return "/".join(payment.status for payment in after)
 
     async def _check_ended(self, payment: Payment) -> None:
         account = await self._accounts.of(payment.merchant_id, payment.scenario)
@@ -200,12 +196,30 @@ class Notifications:
             raise doubt
         return None
 
-    async def _done(self, notification: Notification, outcome: str | None) -> None:
-        now = self._now_ms()
-        changes: dict[str, object] = {"tries": notification.tries + 1}
-        if outcome is None:
-            changes["next_try_at"] = now + min(60_000, 1_000 * 2**notification.tries)
-        else:
-            changes |= {"handled_at": now, "outcome": outcome, "next_try_at": None}
-            NOTIFICATIONS.labels("unmatched" if outcome.startswith("unmatched") else "handled").inc()
-        await self._db.write(payments.change_notification, notification.notification_id, changes)
+
+def _asked(notification: Notification, now: int) -> Transaction[str | None]:
+    """The payments that a notification names were asked for: return what became of it; None: try again."""
+    after = yield from payments.by_provider_id(notification.object_id)
+    # asked and answered: the timer goes on if the provider did not answer or says pending
+    outcome: str | None = "/".join(payment.status for payment in after)
+    denied = all(payment.status in ("canceled", "failed") for payment in after)
+    young = notification.tries + 1 < UNMATCHED_TRIES
+    if notification.event == "payment.succeeded" and denied and young:
+        outcome = None  # forged, or the answer was of some time ago: nobody else will ask again
+    yield from _done(notification, outcome, now)
+    return outcome
+
+
+def _done(notification: Notification, outcome: str | None, now: int) -> Transaction[None]:
+    """Write what became of a notification; None: it is tried again."""
+    changes: dict[str, object] = {"tries": notification.tries + 1}
+    if outcome is None:
+        changes["next_try_at"] = now + min(60_000, 1_000 * 2**notification.tries)
+    else:
+        changes |= {"handled_at": now, "outcome": outcome, "next_try_at": None}
+    yield from payments.change_notification(notification.notification_id, changes)
+
+
+def _count(outcome: str | None) -> None:
+    if outcome is not None:
+        NOTIFICATIONS.labels("unmatched" if outcome.startswith("unmatched") else "handled").inc()

@@ -61,6 +61,12 @@ def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:
     return many(Make, rows)
 
 
+def open_or_waiting(device_uuid: str, now: int) -> Transaction[tuple[list[Make], bool]]:
+    """What `open_on` gives, and whether a command waits to be sent."""
+    unsettled = yield from open_on(device_uuid)
+    return unsettled, (yield from next_queued(device_uuid, now)) is not None
+
+
 def waiting_devices(now: int) -> Transaction[list[str]]:
     """The devices for which a command waits, and whose machine is free."""
     rows = yield Statement(
