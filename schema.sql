@@ -149,6 +149,7 @@ CREATE TABLE payments (
     next_check_at BIGINT,                   -- when the provider is asked next; NULL: it is over
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    leased_until BIGINT,                    -- until when one process has it to itself; NULL: none has
     UNIQUE (order_id, attempt_no)
 );
 CREATE UNIQUE INDEX payments_by_provider_id ON payments (merchant_id, scenario, provider_payment_id)
@@ -184,7 +185,8 @@ CREATE TABLE refunds (
     tries BIGINT NOT NULL DEFAULT 0,
     next_try_at BIGINT,                     -- when it is sent or asked for next; NULL: it is over
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    leased_until BIGINT                     -- until when one process has it to itself; NULL: none has
 );
 CREATE UNIQUE INDEX refunds_one_per_payment ON refunds (payment_id) WHERE status IN ('pending', 'succeeded');
 CREATE INDEX refunds_by_try ON refunds (next_try_at) WHERE next_try_at IS NOT NULL;

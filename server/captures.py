@@ -9,7 +9,6 @@ from server import held_money
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
-from server.locks import KeyedLocks
 from server.metrics import CAPTURES
 from server.payments import Declined, PaymentSnapshot, PaymentStatus, ProviderError
 from server.payments.accounts import Account, Accounts
@@ -36,7 +35,6 @@ class Captures:
         self._till = till
         self._rules = rules
         self._now_ms = now_ms
-        self._one_at_a_time = KeyedLocks()
         self._work = DueWork("captures", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -51,27 +49,29 @@ class Captures:
         now = self._now_ms()
         at = await self._db.read(payments.next_capture)
         due = await self._db.write(payments.claim_captures, now) if at is not None and at <= now else []
-        return [(capture.payment_id, partial(self.work_on, capture.payment_id)) for capture in due]
+        return [(capture.payment_id, partial(self._work_in_time, capture)) for capture in due]
 
     async def _next_at(self) -> int | None:
         return await self._db.read(payments.next_capture)
 
-    async def work_on(self, payment_id: str) -> None:
+    async def _work_in_time(self, capture: Capture) -> None:
+        """Work on a capture that was claimed, unless that was too long ago: then it is due again."""
+        if self._now_ms() < (capture.next_try_at or 0):
+            await self._work_on(capture)
+
+    async def _work_on(self, capture: Capture) -> None:
         """Take the money, or find out what became of it; the provider's answer decides."""
-        async with self._one_at_a_time(payment_id):
-            capture = await self._db.read(payments.get_capture, payment_id)
-            payment = await self._db.read(payments.get, payment_id)
-            if capture is None or payment is None or capture.status != "pending":
-                return
-            try:
-                account = await self._accounts.of(payment.merchant_id, payment.scenario)
-                snapshot = await self._take(capture, payment, account)
-            except (ProviderError, Unavailable) as error:
-                await self._again_later(capture, str(error), patience_ms(error))
-                return
-            await self._till.settle(payment, account, snapshot, "capture")
-            if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
-                await self._again_later(capture, "still held", 0)
+        payment = await self._db.read(payments.get, capture.payment_id)
+        assert payment is not None  # a foreign key
+        try:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            snapshot = await self._take(capture, payment, account)
+        except (ProviderError, Unavailable) as error:
+            await self._again_later(capture, str(error), patience_ms(error))
+            return
+        await self._till.settle(payment, account, snapshot, "capture")
+        if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
+            await self._again_later(capture, "still held", 0)
 
     async def _take(self, capture: Capture, payment: Payment, account: Account) -> PaymentSnapshot:
         """Ask for the money. Refused for good, the payment itself says whether it was taken already."""

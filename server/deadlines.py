@@ -6,6 +6,7 @@ from functools import partial
 from server.db import Database, Transaction
 from server.due import DueWork, Work
 from server.order import Event, Status
+from server.presence import Presence
 from server.progress import Change, Rules, happen
 from server.store import orders
 
@@ -18,7 +19,7 @@ _ENDS = {
 
 
 class Deadlines:
-    """Looks for orders whose time is over."""
+    """Looks for orders whose time is over, where this process is the one to do so."""
 
     def __init__(
         self,
@@ -26,11 +27,13 @@ class Deadlines:
         rules: Rules,
         now_ms: Callable[[], int],
         follow: Callable[[Change], None],
+        presence: Presence,
     ) -> None:
         self._db = db
         self._rules = rules
         self._now_ms = now_ms
         self._follow = follow
+        self._presence = presence
         self._work = DueWork("deadlines", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -42,11 +45,13 @@ class Deadlines:
         await self._work.run()
 
     async def _due(self) -> Iterable[Work]:
+        if not self._presence.is_eldest:
+            return []
         due = await self._db.read(orders.past_deadline, self._now_ms())
         return [(order.order_id, partial(self._end, order.order_id)) for order in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(orders.next_deadline)
+        return await self._db.read(orders.next_deadline) if self._presence.is_eldest else None
 
     async def _end(self, order_id: str) -> None:
         change = await self._db.write(end_overdue, self._rules, order_id, self._now_ms())

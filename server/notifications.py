@@ -172,7 +172,7 @@ class Notifications:
                 await self._refunds.adopt(payment, found[1])
                 return "refund made by hand, adopted"
             if refund.status == "pending":
-                await self._refunds.work_on(refund)
+                await self._refunds.follow(refund.refund_id)
                 return "refund followed"
             return "refund known"
         return "unmatched: refund of a payment that is not ours"

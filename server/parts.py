@@ -63,7 +63,7 @@ class Parts:
         self.captures = Captures(db, accounts, self.till, rules, now_ms)
         self.receipts = Receipts(db, accounts, rules, now_ms)
         self.notifications = Notifications(db, accounts, self.till, self.refunds, rules, now_ms)
-        self.deadlines = Deadlines(db, rules, now_ms, self.follow)
+        self.deadlines = Deadlines(db, rules, now_ms, self.follow, self.presence)
 
     @property
     def works(self) -> list[Run]:

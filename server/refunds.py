@@ -9,7 +9,6 @@ from server import money_back
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
-from server.locks import KeyedLocks
 from server.metrics import REFUNDS
 from server.payments import Declined, PaymentStatus, ProviderError, RefundSnapshot, RefundStatus
 from server.payments.accounts import Account, Accounts
@@ -40,7 +39,6 @@ class Refunds:
         self._till = till
         self._rules = rules
         self._now_ms = now_ms
-        self._one_at_a_time = KeyedLocks()
         self._work = DueWork("refunds", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -55,26 +53,33 @@ class Refunds:
         now = self._now_ms()
         at = await self._db.read(payments.next_refund)
         due = await self._db.write(payments.claim_refunds, now) if at is not None and at <= now else []
-        return [(refund.refund_id, partial(self.work_on, refund)) for refund in due]
+        return [(refund.refund_id, partial(self._work_in_time, refund)) for refund in due]
 
     async def _next_at(self) -> int | None:
         return await self._db.read(payments.next_refund)
 
-    async def work_on(self, refund: Refund) -> None:
+    async def follow(self, refund_id: str) -> None:
+        """Ask now what became of a refund, unless a process is just about it: its word is as good."""
+        refund = await self._db.write(payments.take_refund, refund_id, self._now_ms())
+        if refund is not None:
+            await self._work_on(refund)
+
+    async def _work_in_time(self, refund: Refund) -> None:
+        """Work on a refund that was claimed, unless that was too long ago: then it is due again."""
+        if self._now_ms() < (refund.leased_until or 0):
+            await self._work_on(refund)
+
+    async def _work_on(self, refund: Refund) -> None:
         """Send a refund, or ask what became of it, until the provider's answer is final."""
-        async with self._one_at_a_time(refund.refund_id):
-            now = await self._db.read(payments.get_refund, refund.refund_id)
-            if now is None or now.status != "pending":
-                return
+        try:
             try:
-                try:
-                    ended = await self._further(now)
-                except Declined as error:
-                    ended = await self._refused(now, str(error))
-            except (ProviderError, Unavailable) as error:
-                await self._again_later(now, error)
-                return
-            self._tell(ended)
+                ended = await self._further(refund)
+            except Declined as error:
+                ended = await self._refused(refund, str(error))
+        except (ProviderError, Unavailable) as error:
+            await self._again_later(refund, error)
+            return
+        self._tell(ended)
 
     async def adopt(self, payment: Payment, snapshot: RefundSnapshot) -> None:
         """Take a refund into our books that somebody made at the provider."""

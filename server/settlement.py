@@ -6,7 +6,7 @@ that the same truth heard five times changes the order once.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server import held_money
 from server.db import Transaction
@@ -52,6 +52,7 @@ def start_payment(
 ) -> Transaction[tuple[Payment, Change | None]]:
     """Return the payment to pay the order with: the one under way, or a new one, written before any call.
 
+    The new one is leased to the caller.
     `asked_for` makes the request from the order, our payment id, the attempt's number and what the drink's
     receipt says. A customer who changes the method or the address of the receipt has two payments; the second
     to be paid goes back.
@@ -66,7 +67,7 @@ def start_payment(
     for attempt in attempts:
         unmade = attempt.status == "creating"
         if attempt.method == wish.method and not moved and (unmade or _can_be_paid(attempt)):
-            return attempt, None
+            return replace(attempt, leased_until=None), None
     attempt_no = len(attempts) + 1
     payment_id = rules.new_id("pay")
     drink_receipt = yield from devices.drink_receipt(order.device_uuid, order.drink_no)
@@ -90,9 +91,10 @@ def start_payment(
         status="creating",
         detail="",
         checks=0,
-        next_check_at=now + CHECK_SOON_MS,
+        next_check_at=now + payments.WRITE_LEASE_MS,
         created_at=now,
         updated_at=now,
+        leased_until=now + payments.WRITE_LEASE_MS,
     )
     yield from payments.add(payment)
     if order.status not in PAY_AGAIN:

@@ -4,7 +4,8 @@ A payment's row is written with its key and exact body before the provider hears
 the provider's answer is final: again after an error, again after a restart, with the same key and body.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +16,6 @@ from server.db import Database
 from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
 from server.fiscal import has_receipts, receipt_of
-from server.locks import KeyedLocks
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Confirmation,
@@ -35,6 +35,9 @@ from server.store.rows import Device, Order, Payment
 from server.texts import text
 
 log = structlog.get_logger()
+
+LOOK_AGAIN_S = 0.05
+"""Pause between two looks whether another process has let go of a payment."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class Till:
         self._public_url = public_url
         self._now_ms = now_ms
         self._follow = follow
-        self._one_at_a_time = KeyedLocks()
         self._work = DueWork("till", self._due, self._next_at, now_ms, pace.longest_pause_s)
 
     def wake(self) -> None:
@@ -84,7 +86,7 @@ class Till:
         now = self._now_ms()
         at = await self._db.read(payments.next_check)
         due = await self._db.write(payments.claim_checks, now) if at is not None and at <= now else []
-        return [(payment.payment_id, partial(self.check, payment.payment_id, "timer")) for payment in due]
+        return [(payment.payment_id, partial(self._ask_in_time, payment)) for payment in due]
 
     async def _next_at(self) -> int | None:
         return await self._db.read(payments.next_check)
@@ -112,8 +114,7 @@ class Till:
             self._now_ms(),
         )
         self.tell([change])
-        async with self._one_at_a_time(payment.payment_id):
-            confirmation = await self._confirmation(payment)
+        confirmation = await self._confirmation(payment)
         if confirmation is None:
             raise Unavailable("payment_creation_failed", f"order {order.order_id}", device.device_uuid)
         return confirmation
@@ -150,9 +151,11 @@ class Till:
 
     async def _confirmation(self, payment: Payment) -> Confirmation | None:
         """Return where to pay, creating the payment at the provider if that has not happened yet."""
-        now = await self._db.read(payments.get, payment.payment_id)
-        if now is not None and now.status == "creating":
-            now = await self._create(now)
+        now: Payment | None = payment
+        if payment.status == "creating":
+            ours = payment if payment.leased_until else await self._taken(payment.payment_id, ("creating",))
+            made = self._create(ours) if ours else self._db.read(payments.get, payment.payment_id)
+            now = await made
         if now is None or now.status != "pending" or now.confirmation_url is None:
             return None
         return Confirmation("qr" if now.confirmation_kind == "qr" else "redirect", now.confirmation_url)
@@ -180,26 +183,42 @@ class Till:
 
     async def check(self, payment_id: str, cause: str) -> None:
         """Ask the provider about a payment and apply its answer. Harmless when nothing has changed."""
-        async with self._one_at_a_time(payment_id):
+        payment = await self._taken(payment_id, settlement.OPEN)
+        if payment is not None:
+            await self._ask(payment, cause)
+
+    async def _taken(self, payment_id: str, statuses: Sequence[str]) -> Payment | None:
+        """Have a payment to oneself, when whoever has it lets go; None when its status is none of these."""
+        while True:
+            taken = await self._db.write(payments.take, payment_id, statuses, self._now_ms())
+            if taken is not None:
+                return taken
             payment = await self._db.read(payments.get, payment_id)
-            if payment is None or payment.status not in settlement.OPEN:
-                return
-            if payment.status == "creating":
-                await self._create_again(payment)
-                return
-            try:
-                account = await self._accounts.of(payment.merchant_id, payment.scenario)
-                snapshot = await counted(
-                    "fetch_payment",
-                    account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment)),
-                )
-            except NotFound as error:
-                await self._not_known(payment, str(error))
-                return
-            except (ProviderError, Unavailable) as error:
-                log.warning("payment cannot be asked for", payment_id=payment_id, why=str(error))
-                await self._later(payment, patience_ms(error))
-                return
+            if payment is None or payment.status not in statuses:
+                return None
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def _ask_in_time(self, payment: Payment) -> None:
+        """Ask about a payment that was claimed, unless that was too long ago: then it is due again."""
+        if self._now_ms() < (payment.leased_until or 0):
+            await self._ask(payment, "timer")
+
+    async def _ask(self, payment: Payment, cause: str) -> None:
+        if payment.status == "creating":
+            await self._create_again(payment)
+            return
+        try:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            snapshot = await counted(
+                "fetch_payment",
+                account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment)),
+            )
+        except NotFound as error:
+            await self._not_known(payment, str(error))
+        except (ProviderError, Unavailable) as error:
+            log.warning("payment cannot be asked for", payment_id=payment.payment_id, why=str(error))
+            await self._later(payment, patience_ms(error))
+        else:
             await self.settle(payment, account, snapshot, cause)
 
     async def _not_known(self, payment: Payment, why: str) -> None:

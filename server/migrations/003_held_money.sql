@@ -35,6 +35,7 @@ CREATE TABLE payments_3 (
     next_check_at BIGINT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    leased_until BIGINT,
     UNIQUE (order_id, attempt_no)
 );
 INSERT INTO payments_3 (
@@ -81,7 +82,8 @@ CREATE TABLE refunds_3 (
     tries BIGINT NOT NULL DEFAULT 0,
     next_try_at BIGINT,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    leased_until BIGINT
 );
 INSERT INTO refunds_3 (
     refund_id, payment_id, order_id, kind, amount_minor, currency, reason, idempotence_key, body,

@@ -73,7 +73,7 @@ class Courier:
     async def deliver_due(self) -> None:
         """Try once to deliver each notification that is due; one round at a time, so that none goes twice."""
         async with self._round:
-            while notices := await self._db.read(outbox.notices_due, self._now_ms(), AT_ONCE):
+            while notices := await self._db.write(outbox.claim_notices, self._now_ms(), AT_ONCE):
                 await asyncio.gather(*[self._deliver(notice) for notice in notices])
 
     async def _deliver(self, notice: Notice) -> None:

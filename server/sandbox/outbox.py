@@ -8,6 +8,8 @@ from server.sandbox import bank
 
 NOTICE_LIFE_MS = 24 * 60 * 60 * 1000
 """Notifications are repeated for a day from the event."""
+LEASE_MS = 20_000
+"""Longer than a delivery may take."""
 
 
 class Notice(NamedTuple):
@@ -29,14 +31,16 @@ def notify(event: bank.Event, now_ms: int) -> Transaction[None]:
     )
 
 
-def notices_due(now_ms: int, at_most: int) -> Transaction[list[Notice]]:
-    """Return the notifications to deliver now, the oldest event first."""
+def claim_notices(now_ms: int, at_most: int) -> Transaction[list[Notice]]:
+    """Return the notifications to deliver now, the oldest event first; they go to nobody else meanwhile."""
     rows = yield Statement(
-        "SELECT notification_id, body, created_at, tries FROM sandbox_notifications"
-        " WHERE next_try_at <= $1 ORDER BY created_at LIMIT $2",
-        (now_ms, at_most),
+        "UPDATE sandbox_notifications SET next_try_at = $2 WHERE next_try_at <= $1 AND notification_id IN ("
+        "SELECT notification_id FROM sandbox_notifications WHERE next_try_at <= $1"
+        " ORDER BY created_at LIMIT $3) RETURNING notification_id, body, created_at, tries",
+        (now_ms, now_ms + LEASE_MS, at_most),
     )
-    return [Notice(row["notification_id"], row["body"], row["created_at"], row["tries"]) for row in rows]
+    notices = [Notice(row["notification_id"], row["body"], row["created_at"], row["tries"]) for row in rows]
+    return sorted(notices, key=lambda notice: notice.created_at)
 
 
 def notice_tried(notice: Notice, next_try_at: int | None) -> Transaction[None]:

@@ -45,7 +45,7 @@ class Courier:
 
     async def deliver_due(self) -> None:
         """Try once to deliver each notification that is due; those due together go out at the same time."""
-        while notices := await self._db.read(outbox.notices_due, self._now_ms(), AT_ONCE):
+        while notices := await self._db.write(outbox.claim_notices, self._now_ms(), AT_ONCE):
             faulty = [(notice, self._take_fault(notice)) for notice in notices]
             for last in (False, True):
                 await asyncio.gather(

@@ -11,6 +11,9 @@ from server.sandbox_tbank.bank import TERMINAL_KEY, Event
 PASSWORD = "sandbox"
 """Known to everyone: the bank has no real money."""
 
+LEASE_MS = 20_000
+"""For so long a notification is one process's to deliver: longer than that may take."""
+
 CARD = {"CardId": 322264, "Pan": "430000******0777", "ExpDate": "1135"}
 
 
@@ -57,15 +60,18 @@ def write_notice(notification_id: str, address: str, body: str, now_ms: int) -> 
     )
 
 
-def notices_due(now_ms: int, at_most: int) -> Transaction[list[Notice]]:
-    """Return the notifications to deliver now, the oldest event first."""
-    rows = yield Statement(
-        "SELECT notification_id, address, body, created_at, tries FROM sandbox_tbank_notifications"
-        " WHERE next_try_at <= $1 ORDER BY created_at, notification_id LIMIT $2",
-        (now_ms, at_most),
-    )
+def claim_notices(now_ms: int, at_most: int) -> Transaction[list[Notice]]:
+    """Return the notifications to deliver now, the oldest event first; they go to nobody else meanwhile."""
     names = Notice._fields
-    return [Notice(*(row[name] for name in names)) for row in rows]
+    rows = yield Statement(
+        "UPDATE sandbox_tbank_notifications SET next_try_at = $2 WHERE next_try_at <= $1"
+        " AND notification_id IN (SELECT notification_id FROM sandbox_tbank_notifications"
+        " WHERE next_try_at <= $1 ORDER BY created_at, notification_id LIMIT $3)"
+        f" RETURNING {', '.join(names)}",
+        (now_ms, now_ms + LEASE_MS, at_most),
+    )
+    notices = [Notice(*(row[name] for name in names)) for row in rows]
+    return sorted(notices, key=lambda notice: (notice.created_at, notice.notification_id))
 
 
 def notice_tried(notice: Notice, next_try_at: int | None) -> Transaction[None]:

@@ -1,5 +1,6 @@
 """Payments, refunds and the notifications that hint at them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from server.db import Statement, Transaction
@@ -23,6 +24,8 @@ READ_LEASE_MS = 5_000
 WRITE_LEASE_MS = 40_000
 """How long a process that has taken something up has it to itself: longer than the provider may take."""
 
+_WRITES, _SENDS = "status = 'creating'", "provider_refund_id IS NULL"
+_FREE = "(leased_until IS NULL OR leased_until <= $1)"
 _LEASED = {
     "payments": "next_check_at",
     "captures": "next_try_at",
@@ -30,6 +33,12 @@ _LEASED = {
     "receipts": "next_check_at",
     "notifications": "next_try_at",
 }
+
+
+def _lease(column: str, writes: str) -> str:
+    """Return the assignments of a lease: until $2 where the provider is asked to do something, else $3."""
+    until = f"CASE WHEN {writes} THEN $2 ELSE $3 END"
+    return f"{column} = {until}, leased_until = {until}"
 
 
 def get(payment_id: str) -> Transaction[Payment | None]:
@@ -83,9 +92,13 @@ def add(payment: Payment) -> Transaction[None]:
 
 
 def change(payment: Payment, changes: dict[str, Any]) -> Transaction[Payment | None]:
-    """Write just `changes` if the payment still has `payment`'s status; None: someone was first."""
+    """Write just `changes` if the payment still has `payment`'s status; None: someone was first.
+
+    Nobody has it to himself any more.
+    """
+    freed = {**changes, "leased_until": None}
     sql, values = update(
-        "payments", changes, "payment_id = $1 AND status = $2", payment.payment_id, payment.status
+        "payments", freed, "payment_id = $1 AND status = $2", payment.payment_id, payment.status
     )
     rows = yield Statement(f"{sql} RETURNING {_PAYMENT}", values)
     return from_row(Payment, rows[0]) if rows else None
@@ -97,12 +110,23 @@ def claim_checks(now: int, limit: int = 50) -> Transaction[list[Payment]]:
     No other process gets them before their lease is over.
     """
     rows = yield Statement(
-        f"UPDATE payments SET next_check_at = $1 + CASE status WHEN 'creating' THEN {WRITE_LEASE_MS} "
-        f"ELSE {READ_LEASE_MS} END WHERE payment_id IN (SELECT payment_id FROM payments "
-        f"WHERE next_check_at <= $1 ORDER BY created_at DESC LIMIT $2) RETURNING {_PAYMENT}",
-        (now, limit),
+        f"UPDATE payments SET {_lease('next_check_at', _WRITES)} WHERE next_check_at <= $1 "
+        f"AND payment_id IN (SELECT payment_id FROM payments WHERE next_check_at <= $1 AND {_FREE} "
+        f"ORDER BY created_at DESC LIMIT $4) RETURNING {_PAYMENT}",
+        (now, now + WRITE_LEASE_MS, now + READ_LEASE_MS, limit),
     )
     return sorted(many(Payment, rows), key=lambda payment: -payment.created_at)
+
+
+def take(payment_id: str, statuses: Sequence[str], now: int) -> Transaction[Payment | None]:
+    """Take a payment to ask about it now; None when another has it, or its status is none of these."""
+    listed = ", ".join(f"'{status}'" for status in statuses)
+    rows = yield Statement(
+        f"UPDATE payments SET {_lease('next_check_at', _WRITES)} "
+        f"WHERE payment_id = $4 AND status IN ({listed}) AND {_FREE} RETURNING {_PAYMENT}",
+        (now, now + WRITE_LEASE_MS, now + READ_LEASE_MS, payment_id),
+    )
+    return one(Payment, rows)
 
 
 def add_refund(refund: Refund) -> Transaction[None]:
@@ -134,10 +158,12 @@ def refunds_of_order(order_id: str) -> Transaction[list[Refund]]:
 
 
 def change_refund(refund: Refund, changes: dict[str, Any]) -> Transaction[Refund | None]:
-    """Write just `changes` if the refund still has `refund`'s status; None: someone was first."""
-    sql, values = update(
-        "refunds", changes, "refund_id = $1 AND status = $2", refund.refund_id, refund.status
-    )
+    """Write just `changes` if the refund still has `refund`'s status; None: someone was first.
+
+    Nobody has it to himself any more.
+    """
+    freed = {**changes, "leased_until": None}
+    sql, values = update("refunds", freed, "refund_id = $1 AND status = $2", refund.refund_id, refund.status)
     rows = yield Statement(f"{sql} RETURNING {_REFUND}", values)
     return from_row(Refund, rows[0]) if rows else None
 
@@ -145,12 +171,22 @@ def change_refund(refund: Refund, changes: dict[str, Any]) -> Transaction[Refund
 def claim_refunds(now: int, limit: int = 50) -> Transaction[list[Refund]]:
     """Refunds to send or to ask for now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"UPDATE refunds SET next_try_at = $1 + CASE WHEN provider_refund_id IS NULL THEN {WRITE_LEASE_MS} "
-        f"ELSE {READ_LEASE_MS} END WHERE refund_id IN (SELECT refund_id FROM refunds "
-        f"WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2) RETURNING {_REFUND}",
-        (now, limit),
+        f"UPDATE refunds SET {_lease('next_try_at', _SENDS)} WHERE next_try_at <= $1 AND refund_id IN ("
+        f"SELECT refund_id FROM refunds WHERE next_try_at <= $1 AND {_FREE} "
+        f"ORDER BY next_try_at LIMIT $4) RETURNING {_REFUND}",
+        (now, now + WRITE_LEASE_MS, now + READ_LEASE_MS, limit),
     )
     return many(Refund, rows)
+
+
+def take_refund(refund_id: str, now: int) -> Transaction[Refund | None]:
+    """Take a refund to send or ask for it now; None when another process has it, or it is over."""
+    rows = yield Statement(
+        f"UPDATE refunds SET {_lease('next_try_at', _SENDS)} "
+        f"WHERE refund_id = $4 AND status = 'pending' AND {_FREE} RETURNING {_REFUND}",
+        (now, now + WRITE_LEASE_MS, now + READ_LEASE_MS, refund_id),
+    )
+    return one(Refund, rows)
 
 
 def add_capture(capture: Capture) -> Transaction[None]:
@@ -177,9 +213,9 @@ def change_capture(capture: Capture, changes: dict[str, Any]) -> Transaction[Cap
 def claim_captures(now: int, limit: int = 50) -> Transaction[list[Capture]]:
     """Captures to send now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"UPDATE captures SET next_try_at = $1 + {WRITE_LEASE_MS} WHERE payment_id IN (SELECT payment_id "
-        f"FROM captures WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $2) RETURNING {_CAPTURE}",
-        (now, limit),
+        "UPDATE captures SET next_try_at = $2 WHERE next_try_at <= $1 AND payment_id IN (SELECT payment_id "
+        f"FROM captures WHERE next_try_at <= $1 ORDER BY next_try_at LIMIT $3) RETURNING {_CAPTURE}",
+        (now, now + WRITE_LEASE_MS, limit),
     )
     return many(Capture, rows)
 
@@ -225,10 +261,10 @@ def keep_notification(notification: Notification) -> Transaction[None]:
 def claim_notifications(now: int, limit: int = 50) -> Transaction[list[Notification]]:
     """Notifications to be confirmed now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"UPDATE notifications SET next_try_at = $1 + {WRITE_LEASE_MS} WHERE notification_id IN (SELECT "
+        "UPDATE notifications SET next_try_at = $2 WHERE next_try_at <= $1 AND notification_id IN (SELECT "
         "notification_id FROM notifications WHERE handled_at IS NULL AND next_try_at <= $1 "
-        f"ORDER BY next_try_at LIMIT $2) RETURNING {_NOTIFICATION}",
-        (now, limit),
+        f"ORDER BY next_try_at LIMIT $3) RETURNING {_NOTIFICATION}",
+        (now, now + WRITE_LEASE_MS, limit),
     )
     return many(Notification, rows)
 
@@ -249,7 +285,9 @@ def unmatched_notifications(limit: int) -> Transaction[list[Notification]]:
 
 
 def forget_leases(now: int) -> Transaction[None]:
-    """The server starts: what a dead process had taken up is due at once."""
+    """The only server starts: what a dead process had taken up is due at once."""
+    for table in ("payments", "refunds"):
+        yield Statement(f"UPDATE {table} SET leased_until = NULL WHERE leased_until > $1", (now,))
     for table, column in _LEASED.items():
         yield Statement(
             f"UPDATE {table} SET {column} = $1 WHERE {column} > $1 AND {column} <= $2",

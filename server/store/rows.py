@@ -75,6 +75,7 @@ class Payment:
     next_check_at: int | None
     created_at: int
     updated_at: int
+    leased_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Refund:
     next_try_at: int | None
     created_at: int
     updated_at: int
+    leased_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
