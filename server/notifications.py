@@ -160,6 +160,10 @@ class Notifications:
         return None if snapshot.status is PaymentStatus.PENDING else f"unmatched: not ours, {snapshot.status}"
 
     async def _hear_of_refund(self, notification: Notification) -> str | None:
+        ours = await self._db.read(payments.open_refund, notification.object_id)
+        if ours is not None:
+            await self._refunds.follow(ours.refund_id)
+            return "refund followed"
         found = await self._seek(
             notification, "fetch_refund", lambda shop: shop.fetch_refund(notification.object_id)
         )

@@ -9,7 +9,6 @@ from server import registration
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
-from server.locks import KeyedLocks
 from server.metrics import RECEIPTS
 from server.payments import ProviderError, ReceiptSnapshot
 from server.payments.accounts import Accounts
@@ -33,7 +32,6 @@ class Receipts:
         self._accounts = accounts
         self._rules = rules
         self._now_ms = now_ms
-        self._one_at_a_time = KeyedLocks()
         self._work = DueWork("receipts", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -48,32 +46,32 @@ class Receipts:
         now = self._now_ms()
         at = await self._db.read(receipts.next_check)
         due = await self._db.write(receipts.claim, now) if at is not None and at <= now else []
-        return [(receipt.receipt_id, partial(self.check, receipt.receipt_id)) for receipt in due]
+        return [(receipt.receipt_id, partial(self._check_in_time, receipt)) for receipt in due]
 
     async def _next_at(self) -> int | None:
         return await self._db.read(receipts.next_check)
 
-    async def check(self, receipt_id: str) -> None:
-        """Ask the provider about a receipt and apply its answer. Harmless when nothing has changed."""
-        async with self._one_at_a_time(receipt_id):
-            receipt = await self._db.read(receipts.get, receipt_id)
-            if receipt is None or receipt.status != "pending":
-                return
-            now = self._now_ms()
-            try:
-                snapshot = await self._ask(receipt)
-            except (ProviderError, Unavailable) as error:
-                log.warning("receipt cannot be asked for", receipt_id=receipt_id, why=str(error))
-                at = now + max(patience_ms(error), _pause_ms(receipt, now))
-                await self._db.write(registration.look_later, self._rules, receipt_id, at, now)
-                return
-            at = now + _pause_ms(receipt, now)
-            if snapshot is None:  # not sent to the register yet
-                await self._db.write(registration.look_later, self._rules, receipt_id, at, now)
-                return
-            self._tell(
-                await self._db.write(registration.settle_receipt, self._rules, receipt_id, snapshot, at, now)
-            )
+    async def _check_in_time(self, receipt: Receipt) -> None:
+        """Ask about a receipt that was claimed, unless that was too long ago: then it is due again."""
+        if self._now_ms() < (receipt.next_check_at or 0):
+            await self._check(receipt)
+
+    async def _check(self, receipt: Receipt) -> None:
+        """Ask the provider about a receipt and apply its answer."""
+        now = self._now_ms()
+        try:
+            snapshot = await self._ask(receipt)
+        except (ProviderError, Unavailable) as error:
+            log.warning("receipt cannot be asked for", receipt_id=receipt.receipt_id, why=str(error))
+            at = now + max(patience_ms(error), _pause_ms(receipt, now))
+            await self._db.write(registration.look_later, self._rules, receipt.receipt_id, at, now)
+            return
+        at = now + _pause_ms(receipt, now)
+        if snapshot is None:  # not sent to the register yet
+            await self._db.write(registration.look_later, self._rules, receipt.receipt_id, at, now)
+            return
+        settled = (self._rules, receipt.receipt_id, snapshot, at, now)
+        self._tell(await self._db.write(registration.settle_receipt, *settled))
 
     async def _ask(self, receipt: Receipt) -> ReceiptSnapshot | None:
         """Return the receipt as the provider has it; one that was made after a refused one counts."""

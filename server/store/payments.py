@@ -140,6 +140,15 @@ def get_refund(refund_id: str) -> Transaction[Refund | None]:
     return one(Refund, rows)
 
 
+def open_refund(provider_refund_id: str) -> Transaction[Refund | None]:
+    """The refund under way that has this id at its provider, or None."""
+    rows = yield Statement(
+        f"SELECT {_REFUND} FROM refunds WHERE next_try_at IS NOT NULL AND provider_refund_id = $1",
+        (provider_refund_id,),
+    )
+    return one(Refund, rows)
+
+
 def refund_of(payment_id: str) -> Transaction[Refund | None]:
     """The payment's refund that is under way or done, or None."""
     rows = yield Statement(

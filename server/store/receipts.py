@@ -45,9 +45,10 @@ def change(receipt: Receipt, order_id: str, changes: dict[str, Any]) -> Transact
 def claim(now: int, limit: int = 50) -> Transaction[list[Receipt]]:
     """Receipts to ask the provider about now; no other process gets them before their lease is over."""
     rows = yield Statement(
-        f"UPDATE receipts SET next_check_at = $1 + {READ_LEASE_MS} WHERE receipt_id IN (SELECT receipt_id "
-        f"FROM receipts WHERE next_check_at <= $1 ORDER BY created_at DESC LIMIT $2) RETURNING {_RECEIPT}",
-        (now, limit),
+        "UPDATE receipts SET next_check_at = $2 WHERE next_check_at <= $1 "
+        "AND receipt_id IN (SELECT receipt_id "
+        f"FROM receipts WHERE next_check_at <= $1 ORDER BY created_at DESC LIMIT $3) RETURNING {_RECEIPT}",
+        (now, now + READ_LEASE_MS, limit),
     )
     return many(Receipt, rows)
 

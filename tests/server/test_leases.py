@@ -29,7 +29,7 @@ class Asked:
 
     def later(self, server: Shop) -> None:
         """Let time pass, unless somebody is asking: no call takes as long as its lease."""
-        server.later(0.0 if self.now.total() else 1.0)
+        server.later(0.0 if self.now.total() else 0.1)
 
     def watch(self, patch: pytest.MonkeyPatch, call: str) -> None:
         """Watch a call of the client; each takes a while."""
