@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from bench.host import described
-from bench.rows import ROWS, Row
+from bench.rows import ROWS, WITHOUT_WARM_UP
 from bench.scale import FULL, TINY, Scale
 from bench.table import HEAD, Figures, printed
 from bench.tied import raise_file_limit
@@ -45,14 +45,15 @@ async def measure(names: Sequence[str], scale: Scale, folder: Path) -> None:
     for name in names:
         place = folder / name
         place.mkdir()
-        runs = await _runs(ROWS[name], place, scale)
+        runs = await _runs(name, place, scale)
         print(*(printed(line, runs) for line in ROWS[name].LINES), sep="\n", flush=True)
 
 
-async def _runs(row: Row, folder: Path, scale: Scale) -> list[Figures]:
+async def _runs(name: str, folder: Path, scale: Scale) -> list[Figures]:
     """Warm up with one run that does not count, then measure."""
-    async with row.prepared(folder, scale) as run:
-        await run()
+    async with ROWS[name].prepared(folder, scale) as run:
+        if name not in WITHOUT_WARM_UP:
+            await run()
         return [await run() for _ in range(scale.runs)]
 
 
