@@ -13,7 +13,7 @@ NOW = 1_795_435_200_000
 THRESHOLD_MS = 30_000
 
 DEVICE = Device("dev-1", "m1", "Кофе у дома", None, None, None, "ул. Ленина, 1", "Sandbox", *[None] * 11)
-AGENT = Agent("dev-1", 1, "boot", "journal", 0, NOW, NOW, "ready", "Jura Z10", None, "", NOW)
+AGENT = Agent("dev-1", 1, "boot", "journal", 0, NOW, NOW, "ready", "Jura Z10", None, "", NOW, "server-1")
 FAILURE = Failure(
     command_id="make-1",
     order_id="order-1",
