@@ -10,6 +10,9 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -n)
 debian = command -v apt-get >/dev/null && $(ROOT) true 2>/dev/null </dev/null && $(ROOT) apt-get update -qq && \
 	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) </dev/null
 
+# Tests start hundreds of processes, each of which would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check bench simulate mutants chaos screenshots browser clean
 
 help: ## list what can be made
