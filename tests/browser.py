@@ -1,6 +1,7 @@
 """A pytest plugin: a real browser, headless. `python -m tests.browser` says whether there is one that works.
 
-A test asks for `page` (or `browser` for pages of its own) and serves what it visits by `aiohttp_server`.
+A test asks for `page` (or `browser` for pages of its own). One browser serves all tests of a process, so they
+run in the session's loop, and so do the fixtures that serve what they visit: `loop_scope="session"`.
 """
 
 import asyncio
@@ -8,10 +9,11 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -30,6 +32,7 @@ ADVICE = (
 )
 HANGS_AFTER_S = 120
 """No test takes so long; chromium was once seen to hang for good."""
+CLOSES_WITHIN_S = 20.0
 
 
 def find_chromium() -> str | None:
@@ -48,17 +51,45 @@ async def launched(path: str) -> AsyncIterator[Browser]:
         try:
             yield browser
         finally:
-            await browser.close()
+            with suppress(TimeoutError):  # it ends with playwright's driver at the latest
+                async with asyncio.timeout(CLOSES_WITHIN_S):
+                    await browser.close()
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A browser in the test's own loop. Where there is none the test fails in CI, else it is skipped."""
+class Browsers:
+    """The browser of this process, replaced when it stops answering. Use as an async context manager."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._launched = AsyncExitStack()
+
+    async def __aenter__(self) -> "Browsers":
+        self.browser = await self._launched.enter_async_context(launched(self._path))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._launched.aclose()
+
+    async def replace(self) -> None:
+        """End the browser, which does not answer, and launch another."""
+        await self.__aexit__()
+        await self.__aenter__()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browsers() -> AsyncIterator[Browsers]:
+    """Where the tests' browser comes from. Where there is none the test fails in CI, else it is skipped."""
     path = find_chromium()
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(ADVICE)
-    async with launched(path) as running:
-        yield running
+    async with Browsers(path) as browsers:
+        yield browsers
+
+
+@pytest.fixture
+def browser(browsers: Browsers) -> Browser:
+    """A browser for pages of one's own."""
+    return browsers.browser
 
 
 @pytest.fixture
@@ -67,8 +98,8 @@ def page_complaints() -> list[str]:
     return []
 
 
-@pytest.fixture
-async def page(browser: Browser, page_complaints: list[str]) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, browsers: Browsers, page_complaints: list[str]) -> AsyncIterator[Page]:
     """An empty page the size of a small phone, in Russian. What it complains of fails the test."""
     context = await browser.new_context(locale="ru-RU", viewport={"width": 320, "height": 640})
     opened = await context.new_page()
@@ -79,15 +110,24 @@ async def page(browser: Browser, page_complaints: list[str]) -> AsyncIterator[Pa
 
     opened.on("console", note)
     opened.on("pageerror", lambda error: page_complaints.append(str(error)))
+    earlier = asyncio.all_tasks()
     yield opened
-    await context.close()
+    try:
+        async with asyncio.timeout(CLOSES_WITHIN_S):
+            await context.close()
+    except TimeoutError:
+        for task in asyncio.all_tasks() - earlier - {asyncio.current_task()}:
+            task.cancel()  # the test's own among them, which still waits for its page
+        await browsers.replace()
     assert not page_complaints
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Repeat once, in a new browser, a test whose browser stopped answering; no other failure is repeated."""
+    """Run each test of the browser in its loop. Repeat it once, in a new browser, when the browser stopped
+    answering; no other failure is repeated."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             item.add_marker(pytest.mark.timeout(HANGS_AFTER_S))
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["from pytest-timeout"]))
 

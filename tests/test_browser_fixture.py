@@ -1,21 +1,25 @@
 """The browser of the tests: that it shows pages, and that what a page complains of is noticed."""
 
-import pytest
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 
 PAGE = """<!doctype html><title>Кофе</title><link rel="icon" href="data:,">
 <button onclick="this.textContent = 'Налито ☕'">Налить</button>"""
 
 
-@pytest.fixture
-async def address(aiohttp_server) -> str:
+@pytest_asyncio.fixture(loop_scope="session")
+async def address() -> AsyncIterator[str]:
     async def show(request: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
     app = web.Application()
     app.router.add_get("/", show)
-    return str((await aiohttp_server(app)).make_url("/"))
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
 
 
 async def test_a_click_changes_the_page(page: Page, address: str):

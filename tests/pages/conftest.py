@@ -1,10 +1,11 @@
 """An order's page in a browser whose time the test moves, before a server whose answers the test writes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
@@ -61,13 +62,13 @@ def shop() -> ScriptedOrder:
     return ScriptedOrder()
 
 
-@pytest.fixture
-async def address(shop: ScriptedOrder, aiohttp_server: Any) -> str:
-    server: TestServer = await aiohttp_server(shop.application())
-    return str(server.make_url("")).rstrip("/")
+@pytest_asyncio.fixture(loop_scope="session")
+async def address(shop: ScriptedOrder) -> AsyncIterator[str]:
+    async with TestServer(shop.application()) as server:
+        yield str(server.make_url("")).rstrip("/")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def order_page(shop: ScriptedOrder, address: str, page: Page) -> OrderPage:
     """The page after the server, so that it is closed first and never asks a server that is gone."""
     await page.clock.install(time=0)

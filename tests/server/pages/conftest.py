@@ -1,6 +1,7 @@
 """The whole server on loopback, with technicians and machines."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
 from server import keys
@@ -61,30 +62,24 @@ class Desk:
         return await self.client.post(path, data=form, allow_redirects=False)
 
 
-StartDesk = Callable[..., Coroutine[Any, Any, Desk]]
-
-
-@pytest.fixture
-def start_desk(tmp_path: Path, aiohttp_client: Any) -> StartDesk:
-    """Start a server with the settings given; anna, a technician, and the machine dev-1 are known."""
-
-    async def start(**settings: Any) -> Desk:
-        clock = Clock()
-        app = await make_app(Settings(database_url=f"sqlite:///{tmp_path}/test.db", **settings), clock)
-        users = app[keys.USERS] = Users(app[keys.DB], clock, Passwords(QUICK))
-        client = await aiohttp_client(app)
+@asynccontextmanager
+async def a_desk(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
+    """Run a server with the settings given; anna, a technician, and the machine dev-1 are known."""
+    clock = Clock()
+    app = await make_app(Settings(database_url=f"sqlite:///{folder}/test.db", **settings), clock)
+    users = app[keys.USERS] = Users(app[keys.DB], clock, Passwords(QUICK))
+    async with TestClient(TestServer(app)) as client:
         fleet = Fleet(app[keys.DB], clock, app[keys.RULES])
         await users.add("anna", "technician", PASSWORD)
         await fleet.add("dev-1", "ул. Ленина, 1")
-        return Desk(client, fleet, clock, users)
-
-    return start
+        yield Desk(client, fleet, clock, users)
 
 
 @pytest.fixture
-async def desk(start_desk: StartDesk) -> Desk:
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """A server, and nobody signed in."""
-    return await start_desk()
+    async with a_desk(tmp_path) as desk:
+        yield desk
 
 
 @pytest.fixture

@@ -1,11 +1,21 @@
 """A technician's way through the pages in a real browser, on a small phone."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from agent.wire import Code
-from tests.server.pages.conftest import PASSWORD, Desk
+from tests.server.pages.conftest import PASSWORD, Desk, a_desk
 
 PLACE = '[data-preview-of="client_info_make_failed"]'
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(tmp_path) as desk:
+        yield desk
 
 
 async def sign_in(desk: Desk, page: Page) -> None:

@@ -1,32 +1,43 @@
 """The payment page in a real browser, as narrow as a small phone."""
 
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp_jinja2
 import jinja2
 import pytest
+import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from server import texts
 from server.app import STATIC, TEMPLATES
-from tests.server.sandbox.street import Street
+from tests.server.sandbox.street import Street, a_street
 
 
 async def came_back(request: web.Request) -> web.Response:
     return web.Response(text='<link rel="icon" href="data:,">', content_type="text/html")
 
 
-@pytest.fixture
-async def counter(street: Street, aiohttp_server) -> str:
+@pytest_asyncio.fixture(loop_scope="session")
+async def street(tmp_path: Path) -> AsyncIterator[Street]:
+    async with a_street(tmp_path) as street:
+        yield street
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def counter(street: Street) -> AsyncIterator[str]:
     """The address of the bank with the templates and styles of the server."""
     app = web.Application()
     app.add_routes([*street.sandbox.routes(), web.get("/back", came_back)])
     app.router.add_static("/static/", STATIC)
     environment = aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
     environment.globals |= {"static": "/static/{}".format, "text": texts.text}
-    street.sandbox.base_url = str((await aiohttp_server(app)).make_url(""))
-    return street.sandbox.base_url.rstrip("/")
+    async with TestServer(app) as server:
+        street.sandbox.base_url = str(server.make_url(""))
+        yield street.sandbox.base_url.rstrip("/")
 
 
 @pytest.mark.parametrize(
