@@ -11,19 +11,18 @@ from typing import Protocol
 import structlog
 
 from agent import wire
-from server.db import Database, Transaction
+from server.acceptance import accept, machine_columns
+from server.connection import Channel, Connection
+from server.db import Database
 from server.due import every
 from server.errors import DemitasseError
 from server.make_progress import StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
 from server.store import devices
-from server.store.rows import Agent
 
 log = structlog.get_logger()
 
 HELLO_WITHIN_S = 10.0
-QUEUE_LIMIT = 128
-"""Messages waiting for a slow socket; one more and it is closed: the agent comes back and is asked."""
 NONCE_LIMIT = 64
 LARGEST_SEQ = 2**63 - 1
 """The largest number that a database holds."""
@@ -31,53 +30,9 @@ FAULTS_LIMIT = 20
 """Frames that are not the protocol, in one session, before it is closed."""
 ACCEPTED = "session_accepted"
 """The channel on which a process says `EPOCH DEVICE`: that session is the newest, any older one ends."""
+LISTEN_EVERY_S = 1.0
 LOOK_EVERY_S = 10.0
 """How long an older session lives on at most when that word was lost, and it says nothing."""
-
-
-class Channel(Protocol):
-    """One socket, or what stands for it in a test."""
-
-    async def send(self, text: str) -> None:
-        """Send one frame. Raises ConnectionError when the socket is gone."""
-
-    async def receive(self) -> str | None:
-        """Return the next frame; None when the peer has gone. Raises WireError for what is no text frame."""
-
-    async def close(self) -> None:
-        """Close the socket; may be called twice."""
-
-
-class Connection:
-    """The newest session of a device."""
-
-    def __init__(self, device_uuid: str, epoch: int, journal_id: str, channel: Channel) -> None:
-        self.device_uuid = device_uuid
-        self.epoch = epoch
-        self.journal_id = journal_id
-        self.channel = channel
-        self.closed = asyncio.Event()
-        self.faults = 0
-        self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_LIMIT)
-
-    def post(self, message: wire.Message) -> None:
-        """Hand a message to the writer. A full queue ends the session; the message then counts as sent."""
-        self.post_frame(wire.encode(message))
-
-    def post_frame(self, frame: str) -> None:
-        """Hand an encoded message to the writer."""
-        try:
-            self._queue.put_nowait(frame)
-        except asyncio.QueueFull:
-            log.warning("agent reads too slowly", device_uuid=self.device_uuid, epoch=self.epoch)
-            self.closed.set()
-
-    async def write(self) -> None:
-        """Send what is posted, in order, until the socket is gone."""
-        while True:
-            frame = await self._queue.get()
-            async with asyncio.timeout(wire.DEAD_AFTER_S):
-                await self.channel.send(frame)
 
 
 class Listener(Protocol):
@@ -104,7 +59,7 @@ class Agents:
     def connection(self, device_uuid: str) -> Connection | None:
         """The device's connection on this process, or None when there is none, or one that is ending."""
         connection = self._connections.get(device_uuid)
-        return None if connection is None or connection.closed.is_set() else connection
+        return None if connection is None or connection.ended else connection
 
     def everyone(self) -> list[Connection]:
         """All connections on this process."""
@@ -113,11 +68,22 @@ class Agents:
     def close_all(self) -> None:
         """End every session on this process: the agents come back, here or elsewhere."""
         for connection in self.everyone():
-            connection.closed.set()
+            connection.end()
 
     async def watch(self) -> None:
         """End the sessions here that are no longer their device's newest, until cancelled."""
         await every(LOOK_EVERY_S, self._end_older)
+
+    async def listen(self) -> None:
+        """End the sessions that are silent, until cancelled: one look at all instead of a timer for each."""
+        await every(LISTEN_EVERY_S, self._end_silent)
+
+    async def _end_silent(self) -> None:
+        silent_since = asyncio.get_running_loop().time() - wire.DEAD_AFTER_S + LISTEN_EVERY_S
+        for connection in self.everyone():
+            if connection.heard_at < silent_since and not connection.ended:
+                log.info("agent is silent", device_uuid=connection.device_uuid, epoch=connection.epoch)
+                connection.end()
 
     async def _end_older(self) -> None:
         here = self.everyone()
@@ -138,7 +104,7 @@ class Agents:
 
     def _end(self, connection: Connection) -> None:
         log.info("an older session gives way", device_uuid=connection.device_uuid, epoch=connection.epoch)
-        connection.closed.set()
+        connection.end()
 
     async def converse(self, channel: Channel, device_uuid: str) -> None:
         """Run a device's session until it ends. Never raises for what the peer does."""
@@ -199,48 +165,35 @@ class Agents:
         return connection
 
     async def _run(self, connection: Connection) -> None:
-        """Read, write and wait for the end side by side; the first that ends ends all."""
+        """Take in what the agent says until the session ends. One task: there are ten thousand of them."""
         assert self.listener is not None  # set by the composition root before the first socket
-        tasks = [
-            asyncio.create_task(self._read(connection)),
-            asyncio.create_task(connection.write()),
-            asyncio.create_task(connection.closed.wait()),
-            asyncio.create_task(self._begin(connection)),
-        ]
-        lasting = tasks[:3]
-        try:
-            await asyncio.wait(lasting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
-            for end in ends:
-                if isinstance(end, Exception) and not isinstance(end, TimeoutError | ConnectionError):
-                    log.error("agent session failed", device_uuid=connection.device_uuid, exc_info=end)
-
-    async def _begin(self, connection: Connection) -> None:
-        assert self.listener is not None
+        connection.begin()
         try:
             await self.listener.session_began(connection)
-        except Exception:
-            connection.closed.set()  # nothing was asked: the agent comes back and is asked then
-            raise
+            await self._read(connection)
+        except asyncio.CancelledError:
+            if not connection.was_cut_off():
+                raise
+        except ConnectionError:
+            return
+        except Exception as error:  # nothing was asked, or not stored: the agent comes back and is asked then
+            log.error("agent session failed", device_uuid=connection.device_uuid, exc_info=error)
+        finally:
+            await connection.finish()
 
     async def _read(self, connection: Connection) -> None:
+        clock = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(wire.DEAD_AFTER_S):
-                    text = await connection.channel.receive()
+                text = await connection.channel.receive()
                 if text is None:
                     return
+                connection.heard_at = clock.time()
                 message = _checked(wire.decode_from_agent(text))
             except wire.WireError as error:
                 if not self._tolerate(connection, error):
                     return
                 continue
-            except TimeoutError:
-                log.info("agent is silent", device_uuid=connection.device_uuid, epoch=connection.epoch)
-                return
             if self._connections.get(connection.device_uuid) is not connection:
                 return
             if not await self._take(connection, message):
@@ -273,7 +226,7 @@ class Agents:
                     devices.change_agent,
                     connection.device_uuid,
                     connection.epoch,
-                    _machine_columns(message.machine, self._now_ms()),
+                    machine_columns(message.machine, self._now_ms()),
                 )
             case wire.Fault():
                 FAULTY_FRAMES.inc()
@@ -303,50 +256,3 @@ def _checked(message: wire.AgentMessage) -> wire.AgentMessage:
     if isinstance(message, wire.Report) and not 0 < (message.seq or 1) <= LARGEST_SEQ:
         raise wire.WireError(f"a report's seq is between 1 and {LARGEST_SEQ}")
     return message
-
-
-def accept(
-    device_uuid: str, server_id: str, hello: wire.Hello, now: int
-) -> Transaction[tuple[Agent, str | None]]:
-    """Begin a session: a new epoch, and which journal the device speaks from.
-
-    Return also which process held the session before it, if any.
-    """
-    known = yield from devices.agent(device_uuid)
-    journal_id, acked = _journal(known, hello)
-    changes = {
-        "boot_id": hello.boot_id,
-        "journal_id": journal_id,
-        "acked_seq": acked,
-        "server_id": server_id,
-        "connected_at": now,
-        "last_seen_at": now,
-        **_machine_columns(hello.machine, now),
-    }
-    agent = yield from devices.accept_session(device_uuid, changes)
-    return agent, known.server_id if known else None
-
-
-def _journal(known: Agent | None, hello: wire.Hello) -> tuple[str, int]:
-    """Return the journal's name and the highest report stored from it.
-
-    A journal whose numbers are behind what we stored was rolled back (a restored card image): what it says
-    it never saw proves nothing, so it counts as another journal.
-    """
-    name = hello.journal_id
-    if known is None or known.journal_id is None or known.journal_id.split("@")[0] != name:
-        return name, 0
-    if hello.journal_high < known.acked_seq:
-        log.error("the agent's journal went back in time", device_uuid=known.device_uuid, journal_id=name)
-        return f"{name}@{known.epoch + 1}", hello.journal_high
-    return known.journal_id, known.acked_seq
-
-
-def _machine_columns(machine: wire.MachineReport, now: int) -> dict[str, str | int | None]:
-    return {
-        "machine_state": machine.state,
-        "machine_model": machine.model[:200],
-        "machine_code": machine.code,
-        "machine_said": machine.said[:2000],
-        "machine_at": now,
-    }

@@ -13,7 +13,8 @@ import structlog
 from agent import wire
 from agent.wire import Code
 from server import make_progress
-from server.agents import Agents, Connection
+from server.agents import Agents
+from server.connection import Connection
 from server.db import Database
 from server.due import DueWork, Work, every
 from server.make import IN_FLIGHT, State
@@ -103,7 +104,7 @@ class Dispatch:
         try:
             make = await self._db.write(make_progress.claim_make, *session, self._now_ms())
         except StaleSession:
-            connection.closed.set()
+            connection.end()
             await self._db.notify(WAITING, device_uuid)
             return
         if make is not None:

@@ -68,7 +68,7 @@ class Parts:
     @property
     def works(self) -> list[Run]:
         """What must run for ever, each by `for_ever`."""
-        watchmen = self.presence.run, self.agents.watch, self.dispatch.watch
+        watchmen = self.presence.run, self.agents.watch, self.agents.listen, self.dispatch.watch
         return [*(part.run for part in self._workers), *watchmen]
 
     def wake(self) -> None:

@@ -23,7 +23,8 @@ async def agent(request: web.Request) -> web.StreamResponse:
         device_uuid = await request.app[keys.DB].read(devices.device_of_token, kept)
     if device_uuid is None:
         raise Unauthorized("not_allowed", "an agent without a valid token")
-    await request.app[keys.DB].write(devices.token_used, kept)
+    if await request.app[keys.DB].read(devices.is_newer_token, kept):
+        await request.app[keys.DB].write(devices.token_used, kept)
     socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_FRAME_BYTES)
     await socket.prepare(request)
     await request.app[keys.AGENTS].converse(SocketChannel(socket), device_uuid)
@@ -31,7 +32,7 @@ async def agent(request: web.Request) -> web.StreamResponse:
 
 
 class SocketChannel:
-    """An aiohttp WebSocket as `server.agents.Channel`."""
+    """An aiohttp WebSocket as `server.connection.Channel`."""
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self._socket = socket

@@ -106,6 +106,14 @@ def device_of_token(token_hash: str) -> Transaction[str | None]:
     return rows[0]["device_uuid"] if rows else None
 
 
+def is_newer_token(token_hash: str) -> Transaction[bool]:
+    """Whether an older token is valid beside this one."""
+    rows = yield Statement(
+        "SELECT 1 AS one FROM agents WHERE token_hash = $1 AND previous_token_hash IS NOT NULL", (token_hash,)
+    )
+    return bool(rows)
+
+
 def token_used(token_hash: str) -> Transaction[None]:
     """An agent came with this token: the one before it is void, unless it was that one."""
     yield Statement(

@@ -117,7 +117,7 @@ async def test_a_failure_is_told_also_when_its_session_ends_while_it_is_stored(
     loop, take_report = asyncio.get_running_loop(), make_progress.take_report
 
     async def end_session() -> None:
-        connection.closed.set()
+        connection.end()
         for _ in range(10):
             await asyncio.sleep(0)
 

@@ -116,7 +116,7 @@ class Service:
         if self.life is not None and self.life.alive and self._stormy():
             life = self.life
             for connection in self.parts.agents.everyone():
-                connection.closed.set()
+                connection.end()
             asyncio.get_running_loop().call_later(0.5, life.end)
 
     def _died(self, life: Life) -> None:
