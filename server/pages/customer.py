@@ -1,5 +1,6 @@
 """What customers see and do: the menu, the order, its payment, the choice after a late payment."""
 
+import io
 import secrets
 from typing import Any
 from urllib.parse import urlencode
@@ -15,17 +16,17 @@ from server.errors import BadRequest, NotFound, Unavailable
 from server.fiscal import is_email
 from server.moments import instant
 from server.money import price_text
+from server.order_facts import Facts, facts_of
 from server.pages.language import language
-from server.pages.order_view import status_json
+from server.pages.order_view import code_of, status_json
 from server.pages.parse import json_object
 from server.pages.security import show_logo
-from server.pages.status_answers import order_with_device
 from server.payments import Method
 from server.sale import SIZES, check_order_id, read_link
 from server.sanitise import sanitise
 from server.settlement import Wish, check_payable
 from server.store import devices, orders, payments
-from server.store.rows import Device, Drink, Order
+from server.store.rows import Device, Drink
 from server.texts import text
 
 
@@ -40,6 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/order-status-page", order_page),
         web.get("/v1/order-status/{order_id}", order_status),
         web.get("/v1/order-qr/{order_id}", order_qr),
+        web.get("/v1/order-receipt/{order_id}/{number}", order_receipt),
         web.post("/v1/manual-make", manual_make),
     ]
 
@@ -101,9 +103,10 @@ async def pay(request: web.Request) -> web.Response:
 
 async def order_page(request: web.Request) -> web.Response:
     """The order's page; its script goes on from the state it is shown in."""
-    order, device = await _order(request, request.query.get("order_id", ""))
+    facts = await _facts(request, request.query.get("order_id", ""))
+    order, device = facts.order, facts.device
     show_logo(request, device)
-    state, now = status_json(order, device, language(request)), request.app[keys.NOW_MS]()
+    state, now = status_json(facts, language(request)), request.app[keys.NOW_MS]()
     context = {
         "lang": language(request),
         "order": state,
@@ -123,17 +126,35 @@ async def order_status(request: web.Request) -> web.Response:
 
 async def order_qr(request: web.Request) -> web.Response:
     """The link of a payment under way by SBP as a picture, to be scanned with the customer's phone."""
-    order, _ = await _order(request, request.match_info["order_id"])
-    payment = await request.app[keys.DB].read(payments.waiting, order.order_id)
+    order_id = (await _facts(request, request.match_info["order_id"])).order.order_id
+    payment = await request.app[keys.DB].read(payments.waiting, order_id)
     if payment is None or payment.confirmation_kind != "qr" or payment.confirmation_url is None:
-        raise NotFound("page_not_found", f"order {order.order_id} has nothing to scan")
-    picture = segno.make(payment.confirmation_url, micro=False).svg_inline(scale=4, border=4, omitsize=True)
+        raise NotFound("page_not_found", f"order {order_id} has nothing to scan")
+    return _picture(payment.confirmation_url)
+
+
+async def order_receipt(request: web.Request) -> web.Response:
+    """The code of a registered receipt, for the customer and for whoever checks it."""
+    facts = await _facts(request, request.match_info["order_id"])
+    numbered = {str(number): receipt for number, receipt in enumerate(facts.receipts, 1)}
+    receipt = numbered.get(request.match_info["number"])
+    if receipt is None or receipt.status != "succeeded":
+        raise NotFound("page_not_found", f"order {facts.order.order_id} has no such registered receipt")
+    return _picture(code_of(receipt))
+
+
+def _picture(said: str) -> web.Response:
+    """Return a QR code; its white edge makes it readable on a dark page too."""
+    picture = io.BytesIO()
+    code = segno.make(said, micro=False)
+    code.save(picture, kind="svg", xmldecl=False, scale=4, border=4, omitsize=True, light="#fff")
     headers = {hdrs.CACHE_CONTROL: "private, max-age=300"}
-    return web.Response(text=picture, content_type="image/svg+xml", headers=headers)
+    svg = picture.getvalue().decode()
+    return web.Response(text=svg, content_type="image/svg+xml", headers=headers)
 
 
-async def _order(request: web.Request, order_id: str) -> tuple[Order, Device]:
-    return await request.app[keys.DB].read(order_with_device, check_order_id(order_id))
+async def _facts(request: web.Request, order_id: str) -> Facts:
+    return await request.app[keys.DB].read(facts_of, check_order_id(order_id))
 
 
 async def initiate_payment(request: web.Request) -> web.Response:

@@ -26,6 +26,7 @@ _JSON_PATHS = (
     "/v1/yook-pay-webhook",
     "/v1/tbank-webhook",
     "/v1/order-qr/",
+    "/v1/order-receipt/",
     "/v1/devices",
     "/v1/agent",
     "/tech/preview",

@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.db import EVERY_ORDER, Database, Touched, Transaction
-from server.errors import NotFound
+from server.db import EVERY_ORDER, Database, Touched
+from server.order_facts import facts_of
 from server.pages.order_view import status_json
-from server.store import devices, orders
-from server.store.rows import Device, Order
 from server.texts import LANGUAGES
 
 OLDEST_S = 3.0
@@ -49,8 +47,8 @@ class StatusAnswers:
         key, began = (order_id, lang), self._clock()
         reading = self._kept[key] = _Answer(b"", began)
         try:
-            order, device = await self._db.read(order_with_device, order_id)
-            body = json.dumps(status_json(order, device, lang), ensure_ascii=False).encode()
+            facts = await self._db.read(facts_of, order_id)
+            body = json.dumps(status_json(facts, lang), ensure_ascii=False).encode()
         except BaseException:
             self._kept.pop(key, None)
             raise
@@ -67,12 +65,3 @@ class StatusAnswers:
         for order_id in touched:
             for lang in LANGUAGES:
                 self._kept.pop((order_id, lang), None)
-
-
-def order_with_device(order_id: str) -> Transaction[tuple[Order, Device]]:
-    """The order and its device. Raises NotFound."""
-    order = yield from orders.get(order_id)
-    device = (yield from devices.get(order.device_uuid)) if order is not None else None
-    if order is None or device is None:
-        raise NotFound("order_not_found", order_id)
-    return order, device

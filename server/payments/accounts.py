@@ -9,7 +9,16 @@ import structlog
 
 from server.db import Database, Transaction
 from server.errors import Unavailable
-from server.payments import Bodies, Credentials, Provider, tbank_requests, yookassa_api
+from server.payments import (
+    Bodies,
+    Credentials,
+    Method,
+    Provider,
+    tbank,
+    tbank_requests,
+    yookassa,
+    yookassa_api,
+)
 from server.sandbox import ACCOUNT_ID, SECRET_KEY
 from server.store import devices
 from server.vault import NO_KEY, NotOpened, Vault
@@ -150,6 +159,17 @@ def seal_credentials(vault: Vault) -> Transaction[int]:
 def bodies_of(scenario: str) -> Bodies:
     """Return what makes the requests of a scenario's provider."""
     return tbank_requests if scenario == TBANK else yookassa_api
+
+
+def methods_of(scenario: str, price_minor: int) -> list[Method]:
+    """Return how an order of this price may be paid; none where another page asks."""
+    if scenario == TBANK:
+        least = tbank.CAPABILITIES.least_minor
+    elif scenario == SANDBOX or scenario in YOOKASSA_SCENARIOS:
+        least = yookassa.CAPABILITIES.least_minor
+    else:
+        return []
+    return [method for method, minor in least.items() if price_minor >= minor]
 
 
 def is_live(scenario: str, body: str) -> bool:

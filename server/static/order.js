@@ -19,6 +19,7 @@
 
   // --- what the order looks like ---------------------------------------------------------------
 
+  const isAddress = (url) => /^(https?:\/)?\//i.test(url);
   const payable = () => order.status === "created" || order.status === "not_paid";
   const expiresAt = () => (order.expires_at ? Date.parse(order.expires_at) : Infinity);
 
@@ -47,15 +48,21 @@
     at("cup").toggleAttribute("hidden", now.look === "sign");
     at("cup").dataset.look = now.look;
     at("sign").hidden = now.look !== "sign";
-    showRefund();
+    showMoney();
+    showScan();
+    showReceipts();
     showPlaceWords(now.html ? order.device[now.html] : "");
     showSteps(now.step);
     showActions(now.action);
     tick();
   }
 
-  function showRefund() {
-    const state = words.refund[order.refund_status];
+  // Money that is only held is never called taken, and giving it up is no refund of anything that was taken.
+  function showMoney() {
+    const onHold = order.money === "held" && !order.refund_status;
+    at("held").hidden = !onHold || !["paid", "make_pending", "manual_make"].includes(order.status);
+    const back = ["held", "released"].includes(order.money) ? words.release : words.refund;
+    const state = back[order.refund_status];
     at("refund").hidden = !state;
     at("refund").dataset.state = order.refund_status || "";
     if (state) {
@@ -63,6 +70,39 @@
       at("refund-text").textContent = state[1];
     }
     at("refresh").hidden = order.status !== "make_failed" || order.refund_status === "succeeded";
+  }
+
+  const scanned = () => (order.pay_at && order.pay_at.kind === "qr" && !lost ? order.pay_at : null);
+
+  function showScan() {
+    const here = scanned();
+    at("scan").hidden = !here;
+    if (!here) return;
+    if (at("scan-qr").getAttribute("src") !== here.qr) at("scan-qr").src = here.qr;
+    if (isAddress(here.url)) at("scan-link").href = here.url;
+  }
+
+  let receiptsShown = JSON.stringify(order.receipts);
+  function showReceipts() {
+    const now = JSON.stringify(order.receipts);
+    if (now === receiptsShown) return;
+    receiptsShown = now;
+    at("receipts").replaceChildren(...order.receipts.map(receiptFigure));
+    at("receipts").hidden = !order.receipts.length;
+  }
+
+  function receiptFigure({ kind, status, qr, numbers }) {
+    const figure = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    const { title, canceled } = words.receipt[kind];
+    caption.textContent = status === "canceled" ? canceled : title + ": " + (numbers || words.receipt.pending);
+    if (qr) {
+      const picture = document.createElement("img");
+      Object.assign(picture, { src: qr, alt: words.receipt.qr, width: 160, height: 160 });
+      figure.append(picture);
+    }
+    figure.append(caption);
+    return figure;
   }
 
   // The operator's words come sanitised from the server; nothing else here is ever set as HTML.
@@ -87,7 +127,8 @@
     at("promise").hidden = action !== "pay";
     if (at("email-field")) at("email-field").hidden = action === "return";
     at("pay-button").className = action === "return" ? "second" : "main";
-    if (!busy && words[action]) at("pay-button").textContent = words[action];
+    at("sbp-button").hidden = Boolean(scanned()) || !order.methods.includes("sbp");
+    if (!busy && words[action]) at("pay-button").textContent = scanned() ? words.by_card : words[action];
     if (at("pay").hidden) say("pay-error", "");
     if (at("choose").hidden) say("choose-error", "");
   }
@@ -150,7 +191,7 @@
     if (status === 404) lost = true;
     else if (status !== 200 || !body || !body.status) throw new Error("status " + status);
     else {
-      refundAsks = body.refund_status === order.refund_status ? refundAsks + 1 : 0;
+      refundAsks = body.updated_at === order.updated_at ? refundAsks + 1 : 0;
       order = body;
       asOf = started;
     }
@@ -164,7 +205,8 @@
     if (lost) return 0;
     if (failures) return Math.min(1000 * 2 ** (failures - 1), SLOWEST_MS);
     if (view().poll) return view().poll;
-    if (order.refund_status !== "pending" || order.status === "make_failed") return 0;
+    const awaited = order.refund_status === "pending" || order.receipts.some(({ status }) => status === "pending");
+    if (!awaited || order.status === "make_failed") return 0;
     return Math.min(REFUND_MS * 1.5 ** refundAsks, REFUND_SLOWEST_MS);
   }
 
@@ -236,7 +278,8 @@
   function emailWrong() {
     const field = at("email");
     if (!field || at("email-field").hidden) return "";
-    const wrong = !field.value.trim() ? words.email_required : field.validity.valid ? "" : words.email_invalid;
+    const missing = !field.value.trim();
+    const wrong = missing ? (field.required ? words.email_required : "") : field.validity.valid ? "" : words.email_invalid;
     field.setAttribute("aria-invalid", String(Boolean(wrong)));
     if (wrong) field.focus();
     return wrong;
@@ -248,14 +291,20 @@
     const wrong = emailWrong();
     say("pay-error", wrong);
     if (wrong) return;
-    hold(at("pay-button"), words.creating);
+    const button = event.submitter || at("pay-button");
+    hold(button, words.creating);
     const email = at("email") && at("email").value.trim();
+    const wish = { ...(email && { email }), ...(button.value && { method: button.value }) };
     try {
-      const { body } = await post("/v1/initiate-payment", email ? { email } : {});
-      if (!body || !/^(https?:\/)?\//i.test(body.redirect_url)) {
+      const { body } = await post("/v1/initiate-payment", wish);
+      if (!body || !isAddress(body.redirect_url)) {
         return refuse("pay-error", (body && body.error) || words.not_started);
       }
-      at("pay-button").textContent = words.redirecting;
+      if (body.kind === "qr" && !matchMedia("(pointer: coarse)").matches) {
+        await ask(); // the code to be scanned comes with the status
+        return release();
+      }
+      button.textContent = words.redirecting;
       releasing = setTimeout(release, REDIRECT_MS);
       location.assign(body.redirect_url);
     } catch {

@@ -100,7 +100,7 @@ def change(payment: Payment, changes: dict[str, Any]) -> Transaction[Payment | N
     sql, values = update(
         "payments", freed, "payment_id = $1 AND status = $2", payment.payment_id, payment.status
     )
-    rows = yield Statement(f"{sql} RETURNING {_PAYMENT}", values)
+    rows = yield Statement(f"{sql} RETURNING {_PAYMENT}", values, touches=payment.order_id)
     return from_row(Payment, rows[0]) if rows else None
 
 

@@ -48,6 +48,10 @@ class OrderPage:
         """Wait until `words` can be seen."""
         await self.page.get_by_text(words).first.wait_for(timeout=DEADLINE_S * 1000)
 
+    async def is_painted(self, picture: str) -> None:
+        """Check that the picture of a selector has arrived and can be shown."""
+        await self.page.evaluate("selector => document.querySelector(selector).decode()", picture)
+
     async def hide(self, hidden: bool) -> None:
         """Put the tab into the background, or bring it back."""
         await self.page.evaluate(

@@ -1,10 +1,12 @@
 """A server of the templates alone: each sample, and one order whose statuses a test writes down."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import segno
 from aiohttp import web
 
 from tests.pages.render import CONTENT_SECURITY_POLICY, STATIC, render
@@ -48,6 +50,8 @@ class ScriptedOrder:
         app.router.add_post("/v1/manual-make", self._post)
         app.router.add_post("/tech/preview", self._preview)
         app.router.add_get("/bank", _bank)
+        app.router.add_get("/v1/order-qr/{order_id}", _picture)
+        app.router.add_get("/v1/order-receipt/{order_id}/{number}", _picture)
         return app
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -82,6 +86,12 @@ async def _guarded(request: web.Request, handler: Any) -> web.StreamResponse:
 async def _sample(request: web.Request) -> web.Response:
     template, context = STATES[request.match_info["name"]]
     return web.Response(text=render(template, **context), content_type="text/html")
+
+
+async def _picture(request: web.Request) -> web.Response:
+    picture = io.BytesIO()
+    segno.make(request.path, micro=False).save(picture, kind="svg")
+    return web.Response(body=picture.getvalue(), content_type="image/svg+xml")
 
 
 async def _bank(request: web.Request) -> web.Response:

@@ -27,6 +27,14 @@ PLACE_TEXTS = (
 )
 
 
+RECEIPT: dict[str, Any] = {
+    "kind": "payment",
+    "status": "succeeded",
+    "qr": "/v1/order-receipt/order/1",
+    "numbers": "ФН 9999078900000001 ФД 42 ФПД 0123456789",
+}
+
+
 def order(status: str = "created", **changes: Any) -> dict[str, Any]:
     """Return the status JSON of an order; `failure` may be given as a code, and `device` as its changes."""
     device: dict[str, Any] = {f"client_info{suffix}": None for suffix in PLACE_TEXTS}
@@ -43,6 +51,11 @@ def order(status: str = "created", **changes: Any) -> dict[str, Any]:
         "expires_at": "2026-11-23T09:15:00+00:00",
         "payment_scenario": "Sandbox",
         "is_receipt_mandatory": False,
+        "receipt_email": None,
+        "methods": ["card", "sbp"],
+        "pay_at": None,
+        "money": None,
+        "receipts": [],
         "device": device,
         "status_text": texts.text(f"status.{status}"),
         "failure": failure,
@@ -214,10 +227,32 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
         drink_name="Раф «Лавандово-апельсиновый» на кокосовом молоке",
         price=1290.5,
         is_receipt_mandatory=True,
+        receipt_email="required",
         device={"location": LONG_PLACE, "logo_url": LOGO, "client_info": LONG_TEXT},
     ),
     "order-created-en": order_page(
         lang="en", status_text=texts.text("status.created", "en"), drink_size="small"
+    ),
+    "order-created-optional-email": order_page(receipt_email="optional"),
+    "order-pending-sbp": order_page(
+        "pending", pay_at={"kind": "qr", "url": "/bank", "qr": "/v1/order-qr/order?attempt=1"}
+    ),
+    "order-paid-held": order_page("paid", money="held"),
+    "order-make_failed-releasing": order_page(
+        "make_failed", failure=Code.NO_WATER, refund_status="pending", money="held"
+    ),
+    "order-make_failed-released": order_page(
+        "make_failed", failure=Code.NO_WATER, refund_status="succeeded", money="released"
+    ),
+    "order-successful-receipt": order_page("successful", receipts=[RECEIPT]),
+    "order-make_failed-receipts": order_page(
+        "make_failed",
+        failure=Code.NO_WATER,
+        refund_status="succeeded",
+        receipts=[RECEIPT, RECEIPT | {"kind": "refund", "status": "pending", "qr": None, "numbers": None}],
+    ),
+    "order-successful-no-receipt": order_page(
+        "successful", receipts=[RECEIPT | {"status": "canceled", "qr": None, "numbers": None}]
     ),
     "order-expired": order_page(expired=True, expires_at="2026-11-23T08:59:00+00:00"),
     "order-unknown": order_page("make_pending", failure=Code.TIMEOUT_NO_RESULT),

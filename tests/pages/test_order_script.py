@@ -4,6 +4,7 @@ import pytest
 
 from agent.wire import Code
 from server import texts
+from tests.pages import samples
 from tests.pages.conftest import OrderPage
 
 MAKE_FAILED = texts.STATUS_TEXT["make_failed"]
@@ -162,7 +163,7 @@ async def test_a_redirect_that_is_no_web_address_is_not_followed(order_page: Ord
 
 
 async def test_a_receipt_needs_a_true_address(order_page: OrderPage):
-    await order_page.open("created", is_receipt_mandatory=True)
+    await order_page.open("created", is_receipt_mandatory=True, receipt_email="required")
     await order_page.page.locator("#pay-button").click()
     await order_page.seen("Email обязателен для получения чека")
     await order_page.page.get_by_label("Email для чека:").fill("а где собака")
@@ -240,3 +241,72 @@ async def test_a_button_pressed_before_the_script_runs_leads_back_to_the_order(
     await order_page.seen(button)
     assert order_page.shop.posts == []
     page_complaints.clear()
+
+
+# --- SBP, held money and receipts ---------------------------------------------------------------------
+
+SBP = {"kind": "qr", "url": "/bank", "qr": "/v1/order-qr/order?attempt=1"}
+RECEIPT = samples.RECEIPT
+UNREGISTERED = RECEIPT | {"status": "pending", "qr": None, "numbers": None}
+
+
+async def test_on_a_desk_sbp_is_a_code_to_scan_until_it_is_paid(order_page: OrderPage):
+    await order_page.open("created")
+    order_page.shop.answer = {"redirect_url": "/bank", "kind": "qr"}
+    order_page.shop.becomes("pending", pay_at=SBP)
+    await order_page.page.get_by_role("button", name="Оплатить через СБП").click()
+    await order_page.page.get_by_alt_text("QR-код для оплаты через СБП").wait_for()
+    assert [post["method"] for post in order_page.shop.posts] == ["sbp"]
+    assert await order_page.page.locator("button:visible").all_text_contents() == ["Оплатить картой"]
+    await order_page.is_painted("#scan-qr")
+    order_page.shop.becomes("paid", money="taken")
+    await order_page.asked_during(1)
+    await order_page.page.locator("#scan").wait_for(state="hidden")
+
+
+async def test_an_address_is_optional_where_it_may_be_left_out(order_page: OrderPage):
+    await order_page.open("created", receipt_email="optional")
+    field = order_page.page.get_by_label("Email для чека:")
+    await field.fill("а где собака")
+    await order_page.page.locator("#pay-button").click()
+    await order_page.seen("Пожалуйста, введите корректный email")
+    await field.fill("")
+    await order_page.page.locator("#pay-button").click()
+    await order_page.page.wait_for_url("**/bank")
+    assert [post.get("email") for post in order_page.shop.posts] == [None]
+
+
+async def test_sbp_needs_the_address_of_the_receipt_too(order_page: OrderPage):
+    await order_page.open("created", is_receipt_mandatory=True, receipt_email="required")
+    await order_page.page.get_by_role("button", name="Оплатить через СБП").click()
+    await order_page.seen("Email обязателен для получения чека")
+    assert order_page.shop.posts == []
+
+
+async def test_the_code_of_a_receipt_comes_by_itself_and_then_nothing_is_asked(order_page: OrderPage):
+    await order_page.open("successful", receipts=[UNREGISTERED])
+    await order_page.seen("Кассовый чек: регистрируется в налоговой")
+    assert 1 <= await order_page.asked_during(20) <= 4
+    order_page.shop.becomes("successful", receipts=[RECEIPT])
+    await order_page.asked_during(30)
+    await order_page.page.get_by_alt_text("QR-код чека").wait_for()
+    await order_page.is_painted("#receipts img")
+    await order_page.seen("ФН 9999078900000001 ФД 42 ФПД 0123456789")
+    assert await order_page.asked_during(120) == 0
+
+
+async def test_held_money_is_not_called_taken_nor_its_release_a_refund(order_page: OrderPage):
+    await order_page.open("paid", money="held")
+    await order_page.seen("Деньги удержаны, но не списаны")
+    order_page.shop.becomes("make_failed", failure=Code.NO_WATER, refund_status="pending", money="held")
+    await order_page.asked_during(1)
+    await order_page.seen("Снимаем удержание.")
+    assert not await order_page.page.get_by_text("Деньги удержаны, но не списаны").is_visible()
+    order_page.shop.becomes("make_failed", failure=Code.NO_WATER, refund_status="succeeded", money="released")
+    await order_page.page.get_by_role("button", name="Обновить").click()
+    await order_page.seen("Удержание снято, ничего не списано.")
+
+
+async def test_where_another_page_asks_for_the_money_there_is_one_button(order_page: OrderPage):
+    await order_page.open("created", methods=[])
+    assert await order_page.page.locator("button:visible").all_text_contents() == ["Перейти к оплате"]

@@ -252,3 +252,46 @@ async def test_tbank_gets_the_receipt_in_its_own_words(shop: Shop):
     await fails(shop, agent)
     await shop.refunds_become("succeeded")
     assert await shop.rows("SELECT 1 FROM receipts") == []
+
+
+# --- on the order's page ----------------------------------------------------------------------------------
+
+
+async def test_the_code_of_a_receipt_is_on_the_page_once_it_is_registered(shop: Shop):
+    agent = await sells_with_receipts(shop)
+    await pays(shop)
+    await agent.make(await agent.hear(wire.Make))
+    told = await shop.until("order-1", lambda order: order["receipts"])
+    waiting = {"kind": "payment", "status": "pending", "qr": None, "numbers": None}
+    assert told["receipts"] == [waiting]
+    assert (await shop.get("/v1/order-receipt/order-1/1")).status == 404
+    (kept,) = await registered(shop, "payment")
+    (shown,) = (await shop.until("order-1", lambda order: order["receipts"][0]["qr"]))["receipts"]
+    assert shown["numbers"] == (
+        f"ФН {kept['storage_number']} ФД {kept['document_number']} ФПД {kept['attribute']}"
+    )
+    picture = await shop.get(shown["qr"])
+    assert (picture.status, picture.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+    page = await shop.get("/v1/order-status-page?order_id=order-1")
+    assert shown["qr"] in page.text and shown["numbers"] in page.text
+
+
+async def test_sale_and_return_have_a_code_each(shop: Shop):
+    agent = await sells_with_receipts(shop)
+    await pays(shop)
+    await fails(shop, agent)
+    await shop.refunded()
+    await registered(shop, "payment", "refund")
+    told = await shop.until("order-1", lambda order: all(each["qr"] for each in order["receipts"]))
+    assert [each["kind"] for each in told["receipts"]] == ["payment", "refund"]
+    pictures = [(await shop.get(each["qr"])).text for each in told["receipts"]]
+    assert pictures[0] != pictures[1]
+
+
+@pytest.mark.parametrize("number", ["0", "2", "-1", "x", "01"])
+async def test_a_receipt_that_is_not_there_has_no_code(shop: Shop, number: str):
+    agent = await sells_with_receipts(shop)
+    await pays(shop)
+    await agent.make(await agent.hear(wire.Make))
+    await registered(shop, "payment")
+    assert (await shop.get(f"/v1/order-receipt/order-1/{number}")).status == 404

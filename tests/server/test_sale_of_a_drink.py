@@ -22,6 +22,11 @@ FIELDS = {
     "payment_scenario": "Sandbox",
     "is_receipt_mandatory": False,
     "failure": None,
+    "receipt_email": None,
+    "methods": ["card", "sbp"],
+    "pay_at": None,
+    "money": None,
+    "receipts": [],
     "refund_status": None,
 }
 DEVICE_FIELDS = {

@@ -8,7 +8,8 @@ from server import keys
 from server.db import Database
 from server.errors import NotFound
 from server.order import Event
-from server.pages.status_answers import OLDEST_S, StatusAnswers, order_with_device
+from server.order_facts import facts_of
+from server.pages.status_answers import OLDEST_S, StatusAnswers
 from server.progress import happen
 from server.store import devices
 from tests.fakes.shop import Shop
@@ -52,8 +53,8 @@ async def status(answers: StatusAnswers, lang: str = "ru") -> str:
 
 
 async def change(shop: Shop, event: Event) -> None:
-    order, _ = await shop.db.read(order_with_device, "order-1")
-    await shop.db.write(happen, shop.app[keys.RULES], order, event, shop.clock(), "test")
+    facts = await shop.db.read(facts_of, "order-1")
+    await shop.db.write(happen, shop.app[keys.RULES], facts.order, event, shop.clock(), "test")
 
 
 async def test_polls_cost_one_look_at_the_database(db: Counting):
