@@ -60,7 +60,7 @@ async def _assemble(
     """Put every resource into the app; return what must run beside the handlers."""
     vault = Vault(settings.credentials_key)
     await _seal(settings.database_url, vault)
-    db = await open_database(settings.database_url)
+    db = await open_database(settings.database_url, settings.database_connections)
     opened.push_async_callback(db.close)
     session = await opened.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
     banks = await _sandbox_banks(settings, db, session, vault, now_ms)

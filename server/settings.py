@@ -31,7 +31,12 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8080, "port to listen on")
     base_url: str = _setting("", "address customers reach the server at; empty: http://HOST:PORT")
-    database_url: str = _setting("sqlite:///demitasse.db", "where the data is")
+    database_url: str = _setting(
+        "sqlite:///demitasse.db",
+        "where the data is: a SQLite file, or postgresql://USER@HOST/NAME",
+        secret=True,
+    )
+    database_connections: int = _setting(10, "connections of one server to PostgreSQL, at most")
     credentials_key: str = _setting(
         "",
         "seals merchants' credentials; several, separated by commas: the first seals, all open",

@@ -5,7 +5,14 @@ import random
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.browser", "tests.injected_answers", "tests.leaks", "tests.workers", "pytester"]
+pytest_plugins = [
+    "tests.browser",
+    "tests.databases",
+    "tests.injected_answers",
+    "tests.leaks",
+    "tests.workers",
+    "pytester",
+]
 
 # Two slow cores are not a failure, so no deadline; the blob of a failing example goes into its report.
 settings.register_profile("demitasse", deadline=None, print_blob=True)

@@ -1,7 +1,8 @@
-"""Brings a database to the present schema: a new file gets `schema.sql`, an older one each step in turn.
+"""Brings a database to the present schema: a new one gets `schema.sql`, an older one each step in turn.
 
-A step is `NNN_what.sql`, leads from version NNN-1 to NNN, and keeps every row. The file as it was is copied
-beside it before the first step.
+A step is `NNN_what.sql`, leads from version NNN-1 to NNN, and keeps every row. Where PostgreSQL needs other
+words than SQLite, `NNN_what.postgres.sql` stands beside it and is run there instead. A SQLite file is copied
+beside itself before the first step.
 """
 
 import sqlite3
@@ -11,6 +12,7 @@ from server.errors import SettingError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schema.sql"
 STEPS = Path(__file__).resolve().parent
+POSTGRES = ".postgres.sql"
 
 
 def schema_statements() -> str:
@@ -20,7 +22,23 @@ def schema_statements() -> str:
 
 def steps() -> dict[int, Path]:
     """Return each version with the file that leads to it, in order."""
-    return {int(path.name[:3]): path for path in sorted(STEPS.glob("[0-9][0-9][0-9]_*.sql"))}
+    found = sorted(STEPS.glob("[0-9][0-9][0-9]_*.sql"))
+    return {int(path.name[:3]): path for path in found if not path.name.endswith(POSTGRES)}
+
+
+def postgres_steps() -> dict[int, Path]:
+    """Return the same for PostgreSQL, which has its own words for some."""
+    own = {int(path.name[:3]): path for path in STEPS.glob(f"[0-9][0-9][0-9]_*{POSTGRES}")}
+    return {number: own.get(number, path) for number, path in steps().items()}
+
+
+def check_version(version: int, newest: int) -> None:
+    """Raise SettingError for a database of a newer program."""
+    if version > newest:
+        raise SettingError(
+            f"DATABASE_URL: the database has version {version}, this program knows {newest}: "
+            "start a newer program"
+        )
 
 
 def prepare_sqlite(path: str) -> None:
@@ -67,11 +85,7 @@ def _version(connection: sqlite3.Connection) -> int | None:
 def _climb(connection: sqlite3.Connection, version: int, file: Path | None) -> None:
     known = steps()
     newest = max(known)
-    if version > newest:
-        raise SettingError(
-            f"DATABASE_URL: the database has version {version}, this program knows {newest}: "
-            "start a newer program"
-        )
+    check_version(version, newest)
     if version < newest and file is not None:
         _back_up(file, version)
     for number in range(version + 1, newest + 1):

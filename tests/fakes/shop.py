@@ -1,7 +1,8 @@
 """The whole server on a real port with its sandbox bank, and customers, agents and time around it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -235,6 +236,16 @@ class Shop:
         """Change the database behind the server's back."""
         await self.db.write(_query, sql, values)
 
+    async def change_at_bank(self, changes: Mapping[str, Any], payment_id: str | None = None) -> None:
+        """Change the sandbox's payment, or all of them: each dotted name to its value, None: it has none."""
+        for row in await self.rows("SELECT payment_id, body FROM sandbox_payments"):
+            if payment_id in (None, row["payment_id"]):
+                payment = changed(json.loads(row["body"]), changes)
+                await self.change(
+                    "UPDATE sandbox_payments SET status = $1, body = $2 WHERE payment_id = $3",
+                    *(payment["status"], json.dumps(payment), row["payment_id"]),
+                )
+
     async def open_cases(self) -> list[str]:
         """Return the kinds of the cases in front of a person."""
         return await self.column("SELECT kind FROM cases WHERE closed_at IS NULL ORDER BY opened_at, kind")
@@ -258,6 +269,20 @@ class Shop:
         await self.until_rows(
             "SELECT 1 FROM agents WHERE device_uuid = $1 AND connected_at IS NULL", device_uuid
         )
+
+
+def changed(payment: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payment with each dotted name set to its value, or left out where that is None."""
+    for path, value in changes.items():
+        *outer, name = path.split(".")
+        inner = payment
+        for key in outer:
+            inner = inner[key]
+        if value is None:
+            inner.pop(name, None)
+        else:
+            inner[name] = value
+    return payment
 
 
 async def until(true: Callable[[], Awaitable[object]], told: Callable[[], str] = str) -> None:

@@ -11,8 +11,8 @@ from tests.fakes.shop import Shop, a_shop
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with a_shop(tmp_path) as shop:
+async def shop(tmp_path: Path, database_url: str) -> AsyncIterator[Shop]:
+    async with a_shop(tmp_path, database_url=database_url) as shop:
         yield shop
 
 

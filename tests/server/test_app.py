@@ -43,6 +43,7 @@ async def test_the_sandbox_stands_beside_a_test_shop(shop: Shop):
     assert (await shop.get("/ready")).status == 200
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 async def test_credentials_of_before_are_sealed_at_the_start_and_leave_no_trace(shop: Shop, logs: list):
     await shop.load(merchant=MerchantEntry(id="m2", name="x", credentials={"Yookassa": TEST_SHOP}))
     file = Path(shop.settings.database_url.removeprefix("sqlite:///"))

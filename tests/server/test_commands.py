@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -22,8 +21,8 @@ R = TypeVar("R")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(database_url=f"sqlite:///{tmp_path}/test.db")
+def settings(database_url: str) -> Settings:
+    return Settings(database_url=database_url)
 
 
 def run(settings: Settings, *words: str) -> int:

@@ -107,11 +107,7 @@ async def both_paid(shop: Shop) -> ScriptedAgent:
 async def succeed_after_all(shop: Shop, page: str) -> None:
     """A payment that the bank had canceled is paid, and the bank says so."""
     payment_id = page.rsplit("/", 1)[1]
-    await shop.change(
-        "UPDATE sandbox_payments SET status = 'succeeded', "
-        "body = json_set(body, '$.status', 'succeeded', '$.paid', json('true')) WHERE payment_id = $1",
-        payment_id,
-    )
+    await shop.change_at_bank({"status": "succeeded", "paid": True}, payment_id)
     await notify(shop, payment_id)
 
 

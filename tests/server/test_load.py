@@ -24,8 +24,8 @@ VAULT = Vault(KEY)
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await open_database(f"sqlite:///{tmp_path / 'test.db'}")
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = await open_database(database_url)
     try:
         yield database
     finally:

@@ -126,11 +126,11 @@ async def rows(shop: Shop, table: str) -> list[Any]:
 
 
 WRONG = {
-    "amount": ("'$.amount.value', '0.01'", "amount is 1, not 9000 kopecks"),
-    "currency": ("'$.amount.currency', 'KZT'", "currency is KZT, not RUB"),
-    "shop": ("'$.recipient.account_id', '999'", "it was paid to shop 999"),
-    "test flag": ("'$.test', json('false')", "test is False, and the shop's is True"),
-    "order": ("'$.metadata.order_id', 'order-9'", "it is for order 'order-9', not order-1"),
+    "amount": ({"amount.value": "0.01"}, "amount is 1, not 9000 kopecks"),
+    "currency": ({"amount.currency": "KZT"}, "currency is KZT, not RUB"),
+    "shop": ({"recipient.account_id": "999"}, "it was paid to shop 999"),
+    "test flag": ({"test": False}, "test is False, and the shop's is True"),
+    "order": ({"metadata.order_id": "order-9"}, "it is for order 'order-9', not order-1"),
 }
 
 
@@ -140,10 +140,7 @@ async def test_money_that_is_not_what_we_asked_for_moves_nothing(shop: Shop, log
     await shop.agent()
     payment_id = await at_bank(shop)
     before = counted("notifications", outcome="astray")
-    await shop.change(
-        "UPDATE sandbox_payments SET status = 'succeeded', "
-        f"body = json_set(body, '$.status', 'succeeded', '$.paid', json('true'), {change})"
-    )
+    await shop.change_at_bank({"status": "succeeded", "paid": True, **change})
     await notify(shop, payment_id)
     await assert_nothing_moved(shop)
     assert counted("notifications", outcome="astray") == before + 1
@@ -155,7 +152,7 @@ async def test_money_that_is_not_what_we_asked_for_moves_nothing(shop: Shop, log
 async def test_a_wrong_payment_is_told_once_also_when_its_case_is_closed(shop: Shop, logs: list[Any]):
     await shop.agent()
     payment_id = await at_bank(shop)
-    await shop.change("UPDATE sandbox_payments SET body = json_set(body, '$.amount.value', '1.00')")
+    await shop.change_at_bank({"amount.value": "1.00"})
     for _ in range(3):
         await notify(shop, payment_id)
         await shop.change("UPDATE cases SET closed_at = 1")
@@ -167,15 +164,15 @@ async def test_a_wrong_payment_is_told_once_also_when_its_case_is_closed(shop: S
 # --- strangers ----------------------------------------------------------------------------------------
 
 
-async def stray_money(shop: Shop, metadata: str = "{}") -> str:
+async def stray_money(shop: Shop, **metadata: str) -> str:
     """Money at our bank for which there is no payment of ours."""
     payment_id = await at_bank(shop)
-    body = f"json_set(body, '$.id', '{STRANGER}', '$.status', 'succeeded', '$.metadata', json('{metadata}'))"
     await shop.change(
         "INSERT INTO sandbox_payments (payment_id, status, body, created_at) "
-        f"SELECT '{STRANGER}', 'succeeded', {body}, created_at FROM sandbox_payments WHERE payment_id = $1",
-        payment_id,
+        "SELECT $1, status, body, created_at FROM sandbox_payments WHERE payment_id = $2",
+        *(STRANGER, payment_id),
     )
+    await shop.change_at_bank({"id": STRANGER, "status": "succeeded", "metadata": metadata}, STRANGER)
     return STRANGER
 
 
@@ -190,7 +187,7 @@ async def test_money_that_fits_no_payment_is_a_case(shop: Shop):
 
 async def test_stray_money_is_shown_with_the_order_it_names(shop: Shop):
     await shop.agent()
-    await notify(shop, await stray_money(shop, '{"order_id": "order-1", "payment_id": "pay-of-others"}'))
+    await notify(shop, await stray_money(shop, order_id="order-1", payment_id="pay-of-others"))
     assert (await shop.row("cases"))["order_id"] == "order-1"
     await assert_nothing_moved(shop)
 
@@ -199,12 +196,7 @@ async def test_a_second_payment_under_one_of_our_ids_is_stray_money(shop: Shop):
     await shop.agent()
     stray = await stray_money(shop)
     (ours,) = await shop.column("SELECT payment_id FROM payments")
-    await shop.change(
-        "UPDATE sandbox_payments SET body = json_set(body, '$.metadata.payment_id', $1) "
-        "WHERE payment_id = $2",
-        ours,
-        stray,
-    )
+    await shop.change_at_bank({"metadata.payment_id": ours}, stray)
     await notify(shop, stray)
     assert await shop.open_cases() == ["stray_money"]
     await assert_nothing_moved(shop)
@@ -307,10 +299,7 @@ async def test_a_notification_is_worked_on_until_the_bank_answers(shop: Shop, lo
     payment_id = page.rsplit("/", 1)[1]
     shop.app[keys.SANDBOX].faults.next_read(Harm.BAD_GATEWAY)
     shop.app[keys.SANDBOX].faults.next_read(Harm.BAD_GATEWAY)
-    await shop.change(
-        "UPDATE sandbox_payments SET status = 'succeeded', "
-        "body = json_set(body, '$.status', 'succeeded', '$.paid', json('true'))"
-    )
+    await shop.change_at_bank({"status": "succeeded", "paid": True})
     assert (await shop.post("/v1/yook-pay-webhook", json=about(payment_id))).status == 200
 
     async def tried() -> bool:

@@ -1,6 +1,5 @@
 """Who is silent, and whose clock is wrong: by one's own clock, and nobody else's."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,8 +39,8 @@ def test_nobody_is_silent_because_we_could_not_hear():
     assert silence.of(beaten(7), 10 * SILENT_AFTER_S) == []
 
 
-async def test_a_beat_after_the_look_keeps_a_server_from_being_buried(tmp_path: Path):
-    db = await open_database(f"sqlite:///{tmp_path}/test.db")
+async def test_a_beat_after_the_look_keeps_a_server_from_being_buried(database_url: str):
+    db = await open_database(database_url)
     await db.write(servers.begin, "b", 0)
     (seen,) = await db.read(servers.every)
     await db.write(servers.beat, "b", 1)
@@ -51,8 +50,10 @@ async def test_a_beat_after_the_look_keeps_a_server_from_being_buried(tmp_path: 
 
 
 @pytest.mark.parametrize(("ahead_ms", "told"), [(4_000, 0), (6_000, 1), (-60_000, 0)])
-async def test_a_clock_that_is_ahead_is_told_once(tmp_path: Path, logs: list[Any], ahead_ms: int, told: int):
-    db = await open_database(f"sqlite:///{tmp_path}/test.db")
+async def test_a_clock_that_is_ahead_is_told_once(
+    database_url: str, logs: list[Any], ahead_ms: int, told: int
+):
+    db = await open_database(database_url)
     clock = Clock()
     presence = Presence(db, "a", clock, lambda: None)
     await presence.begin()
@@ -63,8 +64,8 @@ async def test_a_clock_that_is_ahead_is_told_once(tmp_path: Path, logs: list[Any
     await db.close()
 
 
-async def test_the_eldest_is_one_and_the_next_when_it_has_ended(tmp_path: Path):
-    db = await open_database(f"sqlite:///{tmp_path}/test.db")
+async def test_the_eldest_is_one_and_the_next_when_it_has_ended(database_url: str):
+    db = await open_database(database_url)
     clock = Clock()
     first, second = (Presence(db, name, clock, lambda: None) for name in "ab")
     await first.begin()

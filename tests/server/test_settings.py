@@ -14,6 +14,7 @@ DEFAULTS: dict[str, Any] = {
     "HOST": "127.0.0.1",
     "PORT": 8080,
     "DATABASE_URL": "sqlite:///demitasse.db",
+    "DATABASE_CONNECTIONS": 10,
     "SANDBOX": False,
     "LOG_LEVEL": "INFO",
     "ORDER_EXPIRATION_MINUTES": 15,

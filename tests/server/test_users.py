@@ -1,7 +1,6 @@
 """Users, their sessions and tokens, on a database and a clock of the test's own."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -20,8 +19,8 @@ HOME = "192.0.2.1"
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    db = await open_database(f"sqlite:///{tmp_path}/test.db")
+async def db(database_url: str) -> AsyncIterator[Database]:
+    db = await open_database(database_url)
     yield db
     await db.close()
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -63,10 +62,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def a_desk(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
+async def a_desk(database_url: str, **settings: Any) -> AsyncIterator[Desk]:
     """Run a server with the settings given; anna, a technician, and the machine dev-1 are known."""
     clock = Clock()
-    app = await make_app(Settings(database_url=f"sqlite:///{folder}/test.db", **settings), clock)
+    app = await make_app(Settings(database_url=database_url, **settings), clock)
     users = app[keys.USERS] = Users(app[keys.DB], clock, Passwords(QUICK))
     async with TestClient(TestServer(app)) as client:
         fleet = Fleet(app[keys.DB], clock, app[keys.RULES])
@@ -76,9 +75,9 @@ async def a_desk(folder: Path, **settings: Any) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(database_url: str) -> AsyncIterator[Desk]:
     """A server, and nobody signed in."""
-    async with a_desk(tmp_path) as desk:
+    async with a_desk(database_url) as desk:
         yield desk
 
 

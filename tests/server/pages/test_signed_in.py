@@ -1,7 +1,5 @@
 """Login, sessions, and requests that other sites send."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.server.pages.conftest import PASSWORD, Desk, a_desk
@@ -20,8 +18,8 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk)
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
 
 
-async def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Path):
-    async with a_desk(tmp_path, base_url="https://coffee.example") as desk:
+async def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(database_url: str):
+    async with a_desk(database_url, base_url="https://coffee.example") as desk:
         cookie = (await desk.sign_in()).cookies["__Host-demitasse_session"]
     assert cookie["secure"] and not cookie["domain"]
 

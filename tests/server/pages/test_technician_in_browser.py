@@ -14,7 +14,7 @@ PLACE = '[data-preview-of="client_info_make_failed"]'
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with a_desk(tmp_path) as desk:
+    async with a_desk(f"sqlite:///{tmp_path}/test.db") as desk:
         yield desk
 
 

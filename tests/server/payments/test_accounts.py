@@ -1,7 +1,6 @@
 """Merchants' accounts: their credentials are opened when they are read, and kept sealed."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +29,9 @@ def a_shop(merchant_id: str, kept: str) -> Transaction[None]:
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
+async def db(database_url: str) -> AsyncIterator[Database]:
     """A database with a shop in clear and one that is sealed."""
-    database = await open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    database = await open_database(database_url)
     try:
         await database.write(a_shop, "clear", body("1"))
         await database.write(a_shop, "sealed", VAULT.seal(body("2")))

@@ -1,7 +1,6 @@
 """T-Bank's client against the stand-in: over HTTP, each call, and one whose answer is lost."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -24,8 +23,8 @@ from tests.server.sandbox_tbank.street import SHOP, Street, a_street
 
 
 @pytest.fixture
-async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    async with a_street(tmp_path) as street:
+async def street(database_url: str) -> AsyncIterator[Street]:
+    async with a_street(database_url) as street:
         yield street
 
 

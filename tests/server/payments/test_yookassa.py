@@ -117,8 +117,8 @@ async def test_a_payment_that_was_never_made_is_made_by_the_repeat(street, harm)
     assert await payments_made(street) == 1
 
 
-async def test_a_slow_answer_leaves_the_payment_in_doubt_and_the_repeat_finds_it(tmp_path):
-    async with a_street(tmp_path, timeout_s=0.3) as street:
+async def test_a_slow_answer_leaves_the_payment_in_doubt_and_the_repeat_finds_it(database_url):
+    async with a_street(database_url, timeout_s=0.3) as street:
         street.sandbox.faults.slow_s = 0.6
         street.sandbox.faults.next_create(Harm.SLOW)
         with pytest.raises(InDoubt):

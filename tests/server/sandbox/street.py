@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -112,11 +111,11 @@ class Street:
 
 @asynccontextmanager
 async def a_street(
-    folder: Path, clock: Clock | None = None, refund_delay_ms: int = 2000, timeout_s: float = 5.0
+    database_url: str, clock: Clock | None = None, refund_delay_ms: int = 2000, timeout_s: float = 5.0
 ) -> AsyncIterator[Street]:
-    """Open a bank over the database file in `folder`; `running` is for the test to begin."""
+    """Open a bank over the database at `database_url`; `running` is for the test to begin."""
     clock, webhook = clock or Clock(), Webhook()
-    db = await open_database(f"sqlite:///{folder / 'bank.db'}")
+    db = await open_database(database_url)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         sandbox = Sandbox(
             db, session, "http://127.0.0.1", "Demitasse", refund_delay_ms, RECEIPT_DELAY_MS, clock

@@ -128,8 +128,8 @@ async def test_an_unknown_payment_is_not_captured(street):
 
 
 @pytest.mark.parametrize(("reason", "status"), [("", "succeeded"), ("general_decline", "canceled")])
-async def test_a_refund_may_end_at_once(tmp_path, reason, status):
-    async with a_street(tmp_path, refund_delay_ms=0) as street:
+async def test_a_refund_may_end_at_once(database_url, reason, status):
+    async with a_street(database_url, refund_delay_ms=0) as street:
         street.sandbox.faults.refunds_canceled_because = reason
         refund = await street.refund(await street.paid(), 15000)
         assert (refund.status, refund.reason) == (status, reason)

@@ -140,11 +140,11 @@ async def test_keys_of_yesterday_are_forgotten_at_the_start(street):
     assert await street.db.read(keys_kept) == 0
 
 
-async def test_the_books_and_the_outbox_survive_a_restart(tmp_path):
-    async with a_street(tmp_path) as before:
+async def test_the_books_and_the_outbox_survive_a_restart(database_url):
+    async with a_street(database_url) as before:
         payment = await before.paid()
         refund = await before.refund(payment, 15000)
-    async with a_street(tmp_path, clock=before.clock) as after:
+    async with a_street(database_url, clock=before.clock) as after:
         assert (await after.create()).provider_payment_id == payment.provider_payment_id
         after.clock.now_ms += 2000
         await after.sandbox.do_due()

@@ -5,7 +5,6 @@ It is synchronous and keeps its settings in its class, so each call runs in a th
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,12 +46,12 @@ RECEIPT_LATER = RECEIPT | {"send": True, "settlements": [{"type": "cashless", "a
 
 
 @pytest.fixture
-async def street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
+async def street(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
     """A bank that the official client is set to, without any proxy between them."""
     for name in ("api_url", "account_id", "secret_key", "auth_token", "timeout", "max_attempts", "verify"):
         monkeypatch.setattr(Configuration, name, getattr(Configuration, name))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    async with a_street(tmp_path) as street:
+    async with a_street(database_url) as street:
         Configuration.configure(ACCOUNT_ID, SECRET_KEY, api_url=street.sandbox.api_url)
         yield street
 

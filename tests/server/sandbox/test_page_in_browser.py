@@ -23,7 +23,7 @@ async def came_back(request: web.Request) -> web.Response:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    async with a_street(tmp_path) as street:
+    async with a_street(f"sqlite:///{tmp_path}/bank.db") as street:
         yield street
 
 

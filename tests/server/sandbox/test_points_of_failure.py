@@ -152,8 +152,8 @@ async def test_point_10_the_payment_is_told_before_its_creation_is_answered(stre
     assert (await get(street, f"/payments/{payment['id']}"))["status"] == "succeeded"
 
 
-async def test_point_10_the_refund_is_told_before_its_creation_is_answered(tmp_path):
-    async with a_street(tmp_path, refund_delay_ms=0) as street:
+async def test_point_10_the_refund_is_told_before_its_creation_is_answered(database_url):
+    async with a_street(database_url, refund_delay_ms=0) as street:
         payment_id = await pay(street)
         street.sandbox.faults.next_create(Harm.OVERTAKEN)
         async with street.sandbox.running():

@@ -1,7 +1,6 @@
 """A sandbox T-Bank for each test."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +8,6 @@ from tests.server.sandbox_tbank.street import Street, a_street
 
 
 @pytest.fixture
-async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    async with a_street(tmp_path) as street:
+async def street(database_url: str) -> AsyncIterator[Street]:
+    async with a_street(database_url) as street:
         yield street

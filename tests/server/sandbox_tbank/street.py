@@ -164,11 +164,11 @@ def told(answer: Any) -> Any:
 
 @asynccontextmanager
 async def a_street(
-    folder: Path, clock: Clock | None = None, refund_delay_ms: int = 2000
+    database_url: str, clock: Clock | None = None, refund_delay_ms: int = 2000
 ) -> AsyncIterator[Street]:
-    """Open a bank over the database file in `folder`; `running` is for the test to begin."""
+    """Open a bank over the database at `database_url`; `running` is for the test to begin."""
     clock, webhook = clock or Clock(), Webhook()
-    db = await open_database(f"sqlite:///{folder / 'bank.db'}")
+    db = await open_database(database_url)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         sandbox = TbankSandbox(db, session, "http://127.0.0.1", refund_delay_ms=refund_delay_ms, now_ms=clock)
         server = TestServer(_application(sandbox, webhook))

@@ -296,11 +296,11 @@ async def test_only_the_latest_calls_are_kept(street):
     assert street.sandbox.api.calls.maxlen == CALLS_KEPT
 
 
-async def test_the_books_survive_a_restart(tmp_path):
-    async with a_street(tmp_path) as before:
+async def test_the_books_survive_a_restart(database_url):
+    async with a_street(database_url) as before:
         payment_id = await before.paid_by_sbp()
         first = await before.cancel(payment_id, 5000)
-    async with a_street(tmp_path, clock=before.clock) as after:
+    async with a_street(database_url, clock=before.clock) as after:
         assert await after.cancel(payment_id, 5000) == first
         after.clock.now_ms += 2000
         assert await after.status(payment_id) == "PARTIAL_REFUNDED"

@@ -178,13 +178,13 @@ async def test_books_that_cannot_be_read_for_a_while_do_not_end_the_work(street,
     assert failures == []
 
 
-async def test_the_outbox_survives_a_restart(tmp_path):
-    async with a_street(tmp_path) as before:
+async def test_the_outbox_survives_a_restart(database_url):
+    async with a_street(database_url) as before:
         before.webhook.answers.append((500, ""))
         await before.paid_by_sbp()
         await before.sandbox.do_due()
         waiting = before.clock.now_ms + HOUR_MS
-    async with a_street(tmp_path, clock=before.clock) as after:
+    async with a_street(database_url, clock=before.clock) as after:
         assert await after.db.read(store.next_due_at) == waiting
         after.clock.now_ms = waiting
         await after.sandbox.do_due()  # to the address of before, where nobody listens any more

@@ -1,7 +1,6 @@
 """What the database tells of failures and cases."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -29,8 +28,8 @@ RULES = Rules(
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    db = await open_database(f"sqlite:///{tmp_path}/test.db")
+async def db(database_url: str) -> AsyncIterator[Database]:
+    db = await open_database(database_url)
     yield db
     await db.close()
 
