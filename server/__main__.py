@@ -4,20 +4,14 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 """
 
 import argparse
-import errno
 import sys
 from dataclasses import Field, fields
 from typing import Any
 
-import structlog
-from aiohttp import web
-
-from server import commands, demo, load, reconcile
+from server import commands, demo, load, reconcile, serving
 from server.errors import DemitasseError, SettingError
 from server.logs import set_up_logs
 from server.settings import Settings, environment, read_settings
-
-log = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = read_settings(environment(), vars(options))
-        set_up_logs(settings.log_level)
+        place = getattr(options, "place", None)
+        set_up_logs(settings.log_level, worker=place.number if place else None)
         code: int = options.run(settings, options)
     except SettingError as error:
         print(error, file=sys.stderr)
@@ -43,10 +38,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m server", description="Demitasse: sells coffee from machines."
     )
     commands_of = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    serve = commands_of.add_parser("serve", help="run the server")
-    serve.set_defaults(run=_serve)
     with_settings = [
-        serve,
+        serving.add_command(commands_of),
         demo.add_command(commands_of),
         load.add_command(commands_of),
         reconcile.add_command(commands_of),
@@ -73,37 +66,6 @@ def _default(setting: "Field[Any]") -> str:
         return ""
     typed = f"{setting.default:g}" if isinstance(setting.default, float | bool) else setting.default
     return f" (default: {typed})"
-
-
-def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from server.app import make_app
-
-    async def app() -> web.Application:
-        return await make_app(settings)
-
-    try:
-        web.run_app(
-            app(),
-            host=settings.host,
-            port=settings.port,
-            print=lambda _: log.info("server listens", url=settings.public_url, sandbox=settings.sandbox),
-            access_log=None,
-            shutdown_timeout=5.0,
-        )
-    except OSError as error:
-        raise SettingError(_not_listening(settings, error)) from error
-    return 0
-
-
-def _not_listening(settings: Settings, error: OSError) -> str:
-    """Return which setting is wrong when the server cannot listen, and why."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            return f"PORT: {settings.port} is taken by another program: stop it, or choose another port"
-        case errno.EACCES:
-            return f"PORT: {settings.port} may not be opened by this user: choose one above 1023"
-        case _:
-            return f"HOST: cannot listen on {settings.host!r}: {error.strerror}"
 
 
 if __name__ == "__main__":

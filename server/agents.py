@@ -31,6 +31,8 @@ FAULTS_LIMIT = 20
 ACCEPTED = "session_accepted"
 """The channel on which a process says `EPOCH DEVICE`: that session is the newest, any older one ends."""
 LISTEN_EVERY_S = 1.0
+PARTING_S = 1.5
+"""How long a process that stops takes at most to part from its agents."""
 LOOK_EVERY_S = 10.0
 """How long an older session lives on at most when that word was lost, and it says nothing."""
 
@@ -69,6 +71,13 @@ class Agents:
         """End every session on this process: the agents come back, here or elsewhere."""
         for connection in self.everyone():
             connection.end()
+
+    async def part_from_all(self) -> None:
+        """End every session, not all in one moment: the agents will connect elsewhere together."""
+        ending = self.everyone()
+        for connection in ending:
+            connection.end()
+            await asyncio.sleep(min(PARTING_S / len(ending), 0.001))
 
     async def watch(self) -> None:
         """End the sessions here that are no longer their device's newest, until cancelled."""

@@ -188,4 +188,4 @@ async def _working(works: list[Run], opened: AsyncExitStack, app: web.Applicatio
 
 
 async def _part_from_agents(app: web.Application) -> None:
-    app[keys.AGENTS].close_all()
+    await app[keys.AGENTS].part_from_all()

@@ -117,6 +117,7 @@ class Demo:
             "PORT": str(port),
             "BASE_URL": self.url,
             "SANDBOX": "1",
+            "WORKERS": "1",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -8,8 +8,8 @@ import msgspec
 import structlog
 
 
-def set_up_logs(level: str) -> None:
-    """Log from `level` on. Call once, before anything is logged."""
+def set_up_logs(level: str, worker: int | None = None) -> None:
+    """Log from `level` on, with the worker's number if it has one. Call once, before anything is logged."""
     chosen = logging.getLevelNamesMapping()[level.upper()]
     readable = sys.stderr.isatty()
     # rich tracebacks would show the values of local variables, and so secrets
@@ -18,6 +18,7 @@ def set_up_logs(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            *([_numbered(worker)] if worker is not None else []),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if readable else [structlog.processors.format_exc_info]),
             renderer,
@@ -29,6 +30,11 @@ def set_up_logs(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(chosen, logging.WARNING), stream=sys.stderr)
+
+
+def _numbered(worker: int) -> structlog.types.Processor:
+    """Return what adds the worker's number to a record."""
+    return lambda _logger, _method, event: {**event, "worker": worker}
 
 
 def _json(event: dict[str, Any], **_: object) -> bytes:

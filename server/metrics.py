@@ -1,6 +1,7 @@
 """Counters for Prometheus: every change of an order, every input that was refused, every session."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 REGISTRY = CollectorRegistry()
 
@@ -36,8 +37,24 @@ RECEIPTS = Counter(
 FAULTY_FRAMES = Counter(
     "demitasse_faulty_frames", "WebSocket frames that are not the protocol", registry=REGISTRY
 )
-SESSIONS = Gauge("demitasse_agent_sessions", "Agents connected to this process", registry=REGISTRY)
-CASES = Gauge("demitasse_open_cases", "Cases in front of a person", registry=REGISTRY)
+SESSIONS = Gauge(
+    "demitasse_agent_sessions", "Agents connected", registry=REGISTRY, multiprocess_mode="livesum"
+)
+CASES = Gauge(
+    "demitasse_open_cases",
+    "Cases in front of a person",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 REQUEST_SECONDS = Histogram(
     "demitasse_request_seconds", "Time to answer a request", ["route", "status"], registry=REGISTRY
 )
+
+
+def exposition() -> bytes:
+    """Return everything as Prometheus reads it; in a pool of workers it is the sum of all of them."""
+    registry = REGISTRY
+    if values.ValueClass is not values.MutexValue:  # the supervisor has set PROMETHEUS_MULTIPROC_DIR
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -16,6 +16,7 @@ from server.vault import split_keys
 
 NETWORK_RULES = ("off", "log", "enforce")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+MOST_WORKERS = 256
 TOO_MUCH = 10_000_000
 """No time is as long: about four months in seconds."""
 
@@ -30,6 +31,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8080, "port to listen on")
+    workers: int = _setting(1, "how many processes serve the port; more than 1 needs PostgreSQL")
     base_url: str = _setting("", "address customers reach the server at; empty: http://HOST:PORT")
     database_url: str = _setting(
         "sqlite:///demitasse.db",
@@ -142,6 +144,8 @@ def _check(settings: Settings) -> None:
             )
     if not 0 <= settings.port <= 65535:
         raise SettingError(f"PORT must be between 0 and 65535, not {settings.port}")
+    if settings.workers > MOST_WORKERS:
+        raise SettingError(f"WORKERS must be between 1 and {MOST_WORKERS}, not {settings.workers}")
     if settings.log_level.upper() not in LOG_LEVELS:
         raise SettingError(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {settings.log_level!r}")
     split_keys(settings.credentials_key)

@@ -4,11 +4,11 @@ from functools import cache
 from pathlib import Path
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from server import keys
 from server.errors import DatabaseError
-from server.metrics import CASES, REGISTRY
+from server.metrics import CASES, exposition
 from server.moments import instant
 from server.store import cases
 
@@ -42,7 +42,7 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Counters for Prometheus."""
     CASES.set(await request.app[keys.DB].read(cases.count_open))
-    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def openapi(request: web.Request) -> web.Response:

@@ -1,0 +1,117 @@
+"""A pool of real processes on one port: they die and come back, and are replaced while customers buy.
+
+The pool does not ask which database it is; `serve` does, and refuses SQLite. Here SQLite shows that much.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+
+from server import workers
+from server.__main__ import main
+from server.settings import Settings, environment
+from server.workers import Pool
+from tests.fakes.ports import free_port
+
+WAIT_S = 60.0
+
+
+class Running:
+    """A pool of two workers over a new database."""
+
+    def __init__(self, folder: Path, session: aiohttp.ClientSession) -> None:
+        self.port = free_port()
+        self.log = folder / "pool.log"
+        url = f"sqlite:///{folder}/pool.db"
+        around = {**environment(), "DATABASE_URL": url, "PORT": str(self.port), "LOG_LEVEL": "INFO"}
+        self.pool = Pool(Settings(database_url=url, port=self.port, workers=2), around)
+        self._session = session
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the workers that live."""
+        processes = [slot.process for slot in self.pool._slots]
+        return [each.pid for each in processes if each is not None and each.returncode is None]
+
+    async def get(self, path: str) -> str:
+        """Ask on a connection of its own, so that either worker may answer."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with self._session.get(url, headers={"Connection": "close"}) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    async def until_pids(self, number: int, without: set[int]) -> None:
+        """Wait until so many workers live, and none of these."""
+        async with asyncio.timeout(WAIT_S):
+            while len(self.pids) != number or without.intersection(self.pids):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own() -> Iterator[None]:
+    """What `main` sets up logs to a standard error that is closed."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.01)
+    timeout = aiohttp.ClientTimeout(total=WAIT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        running = Running(tmp_path, session)
+        task = asyncio.create_task(running.pool.run())
+        await running.until_pids(2, set())
+        await running.get("/ready")
+        yield running
+        running.pool.stop()
+        assert await task == 0
+        assert running.pids == []
+
+
+async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(running: Running):
+    asked = 0
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        nonlocal asked
+        while not over.is_set():
+            await running.get("/health")
+            asked += 1
+
+    first = set(running.pids)
+    asking = [asyncio.create_task(ask()) for _ in range(4)]
+    await running.pool.replace()
+    assert len(running.pids) == 2 and not first.intersection(running.pids)
+    over.set()
+    await asyncio.gather(*asking)
+    assert asked > 0
+
+    killed = running.pids[0]
+    os.kill(killed, signal.SIGKILL)
+    await running.until_pids(2, {killed})
+    await asyncio.gather(*(running.get("/ready") for _ in range(8)))
+
+    for _ in range(10):
+        await running.get("/ready")
+    told = await running.get("/metrics")
+    counted = [line for line in told.splitlines() if "request_seconds_count" in line]
+    assert sum(float(line.split()[-1]) for line in counted if "/health" in line) in (0.0, asked)
+
+
+def test_a_pool_on_sqlite_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    assert main(["serve", "--workers", "2", "--database-url", f"sqlite:///{tmp_path}/x.db"]) == 2
+    assert capsys.readouterr().err == (
+        "WORKERS: more than 1 needs PostgreSQL: set DATABASE_URL, or WORKERS to 1\n"
+    )
+
+
+async def test_a_pool_whose_first_worker_is_wrongly_set_ends_with_its_code(tmp_path: Path):
+    around = {**environment(), "DATABASE_URL": "nonsense"}
+    assert await Pool(Settings(port=free_port(), workers=2), around).run() == 2
