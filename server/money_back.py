@@ -22,7 +22,7 @@ def settle_refund(
         return None
     known = {"provider_refund_id": snapshot.provider_refund_id, "updated_at": now}
     match snapshot.status:
-        case RefundStatus.SUCCEEDED:
+        case RefundStatus.SUCCEEDED if snapshot.amount_minor == refund.amount_minor:
             return (yield from refund_over(rules, refund, {**known, "status": "succeeded"}, "", now))
         case RefundStatus.CANCELED:
             return (

@@ -27,6 +27,7 @@ from server.payments import (
 )
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted
+from server.payments.tbank_codes import refund_told
 from server.progress import Rules
 from server.refunds import Refunds
 from server.store import payments
@@ -99,6 +100,8 @@ class Notifications:
                 outcome = await self._hear_of_refund(notification)
             elif ours := await self._db.read(payments.by_provider_id, notification.object_id):
                 await self._ask_about(ours)
+                if refund_told(notification.event) is not None:
+                    await self._hear_of_refunds_of(ours)
                 outcome = await self._db.write(_asked, notification, self._now_ms())
                 _count(outcome)
                 return
@@ -171,15 +174,29 @@ class Notifications:
             again = notification.tries + 1 < UNMATCHED_TRIES
             return None if again else "unmatched: no shop of ours has it"
         for payment in await self._db.read(payments.by_provider_id, found[1].provider_payment_id):
-            refund = await self._db.read(payments.refund_of, payment.payment_id)
-            if refund is None:
-                await self._refunds.adopt(payment, found[1])
-                return "refund made by hand, adopted"
-            if refund.status == "pending":
-                await self._refunds.follow(refund.refund_id)
-                return "refund followed"
-            return "refund known"
+            return await self._match_refund(payment, found[1])
         return "unmatched: refund of a payment that is not ours"
+
+    async def _hear_of_refunds_of(self, ours: list[Payment]) -> None:
+        """T-Bank tells of a refund by its payment's status."""
+        for payment in ours:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            call = account.provider.refunds_of(payment.provider_payment_id or "")
+            for snapshot in await counted("refunds_of", call):
+                await self._match_refund(payment, snapshot)
+
+    async def _match_refund(self, payment: Payment, snapshot: RefundSnapshot) -> str:
+        """Follow a refund of ours, or take in one that was made by hand; return what became of it."""
+        if payment.status in settlement.OPEN:  # that its money came is not known yet
+            await self._till.check(payment.payment_id, "notification")
+        refund = await self._db.read(payments.refund_of, payment.payment_id)
+        if refund is None:
+            await self._refunds.adopt(payment, snapshot)
+            return "refund made by hand, adopted"
+        if refund.status == "pending":
+            await self._refunds.follow(refund.refund_id)
+            return "refund followed"
+        return "refund known"
 
     async def _seek(
         self, notification: Notification, call: str, ask: Callable[[Provider], Awaitable[Snapshot]]

@@ -13,7 +13,7 @@ from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.order import PAYABLE, Event, Status
 from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
-from server.progress import EXTRA_PAYMENT, Change, Rules, add_refund, happen, open_case
+from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, add_refund, happen, open_case
 from server.registration import expect_receipt
 from server.store import cases, devices, orders, payments
 from server.store.rows import Order, Payment
@@ -278,10 +278,22 @@ def _paid(
     if order.status not in PAYABLE or order.status == Status.CREATED:
         yield from _give_back_extra(rules, paid, order, now, cause)
         return Settled(astray=f"payment {payment.payment_id} came while the order was {order.status}")
+    if snapshot.refunded_minor:
+        return (yield from _paid_and_given_back(rules, order, now, cause))
     started = order.payment_started_at or order.created_at
     late = now > order.expires_at or now - started > rules.late_after_ms
     event = Event.PAID_LATE if late else Event.PAYMENT_SUCCEEDED
     return Settled(((yield from happen(rules, order, event, now, cause)),))
+
+
+def _paid_and_given_back(rules: Rules, order: Order, now: int, cause: str) -> Transaction[Settled]:
+    """Somebody has given money of it back by hand before we knew that it came: it buys no drink.
+
+    Our own refund then finds what was given back, or has a person look.
+    """
+    paid = yield from happen(rules, order, Event.PAID_LATE, now, cause)
+    over = yield from happen(rules, paid.after, Event.MONEY_BACK, now, cause, said=BY_HAND)
+    return Settled((paid, over))
 
 
 def _give_back_extra(rules: Rules, payment: Payment, order: Order, now: int, cause: str) -> Transaction[None]:

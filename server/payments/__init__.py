@@ -118,6 +118,7 @@ class PaymentSnapshot:
     confirmation: Confirmation | None
     """Where the customer pays; None when there is nothing to open (any more)."""
     refunded_minor: int
+    """What has gone back or is on its way, at least."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class RefundSnapshot:
     provider_payment_id: str
     status: RefundStatus
     amount_minor: int
+    """0: a part of the payment; the provider does not tell how much."""
     currency: str
     reason: str
     """Why it was canceled, in the provider's word; empty otherwise."""

@@ -29,7 +29,7 @@ from server.payments import (
     tbank_api,
 )
 from server.payments.reading import read_whole
-from server.payments.tbank_codes import REPEATED_ORDER_CODES, refund_status
+from server.payments.tbank_codes import REPEATED_ORDER_CODES
 
 log = structlog.get_logger()
 
@@ -133,17 +133,26 @@ class Tbank:
         """Ask for the refund of `body`; the same key, as `ExternalRequestId`, never makes a second one."""
         asked = json.loads(body)
         told = tbank_api.refund(await self._write("Cancel", {**asked, "ExternalRequestId": key}), key)
-        refund_id = _refund_id(told.provider_payment_id)
+        refund_id = tbank_api.refund_id(told.provider_payment_id)
         return replace(told, provider_refund_id=refund_id, amount_minor=int(asked["Amount"]))
 
     async def fetch_refund(self, provider_refund_id: str) -> RefundSnapshot:
-        """Return the refund as its payment's status tells: T-Bank gives refunds no ids of their own."""
-        return await self._refund_of(provider_refund_id.partition("/")[0])
+        """Return the refund as its payment's status tells; pending while that tells of none."""
+        payment_id = provider_refund_id.partition("/")[0]
+        answer = await self._read("GetState", {"PaymentId": _known(payment_id)})
+        told = tbank_api.refund_told_of(answer)
+        if told is not None:
+            return told
+        of = tbank_api.payment(answer, two_stage=False)
+        return RefundSnapshot(
+            provider_refund_id, payment_id, RefundStatus.PENDING, of.amount_minor, of.currency, ""
+        )
 
     async def refunds_of(self, provider_payment_id: str) -> Sequence[RefundSnapshot]:
         """Return the refund that the payment's status tells of."""
-        found = await self._refund_of(provider_payment_id)
-        return [found] if found.status is RefundStatus.SUCCEEDED else []
+        answer = await self._read("GetState", {"PaymentId": _known(provider_payment_id)})
+        told = tbank_api.refund_told_of(answer)
+        return [told] if told is not None else []
 
     async def receipts_of(
         self, provider_payment_id: str, provider_refund_id: str | None = None
@@ -154,18 +163,6 @@ class Tbank:
     async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
         """Return the refunds of those payments; T-Bank has no list of them."""
         return [refund for payment_id in of for refund in await self.refunds_of(payment_id)]
-
-    async def _refund_of(self, provider_payment_id: str) -> RefundSnapshot:
-        answer = await self._read("GetState", {"PaymentId": _known(provider_payment_id)})
-        payment = tbank_api.payment(answer, two_stage=False)
-        return RefundSnapshot(
-            provider_refund_id=_refund_id(provider_payment_id),
-            provider_payment_id=provider_payment_id,
-            status=refund_status(str(answer["Status"])),
-            amount_minor=payment.amount_minor,
-            currency=payment.currency,
-            reason="",
-        )
 
     # --- calls --------------------------------------------------------------------------------------
 
@@ -198,11 +195,6 @@ class Tbank:
         finally:
             spent_ms = round((time.monotonic() - started) * 1000)
             log.info("provider called", method=method, path="tbank", status=outcome, ms=spent_ms)
-
-
-def _refund_id(provider_payment_id: str) -> str:
-    """Return our name of a payment's refund at T-Bank, which gives it none."""
-    return f"{provider_payment_id}/refund"
 
 
 def _known(provider_payment_id: str) -> str:

@@ -26,7 +26,7 @@ from server.payments import (
     PaymentStatus,
     RefundSnapshot,
 )
-from server.payments.tbank_codes import http_refusal, payment_status, refund_status, refusal
+from server.payments.tbank_codes import http_refusal, payment_status, refund_status, refund_told, refusal
 
 BASE_URL = "https://securepay.tinkoff.ru/v2"
 CURRENCY = "RUB"
@@ -36,6 +36,9 @@ ORDER_ID_LIMIT = 50
 DESCRIPTION_LIMIT = 140
 REQUEST_ID_LIMIT = 255
 NOTIFICATION_LIMIT_BYTES = 64 * 1024
+
+A_PART = 0
+"""The amount of a refund of which it is only known that it is not of everything."""
 
 NOTIFICATION_REPLY = "OK"
 """The body that acknowledges a notification, with HTTP 200; anything else has it sent again."""
@@ -209,8 +212,8 @@ def read_answer(http_status: int, raw: bytes, reading: bool = False) -> Json:
 def payment(answer: Json, two_stage: bool) -> PaymentSnapshot:
     """Return the payment of an answer to `Init` or `GetState`. Raises InDoubt when it cannot be read.
 
-    Of a payment that went back in part T-Bank does not tell how much: `refunded_minor` counts what went back
-    whole.
+    `refunded_minor` is all of it also while it is on its way, and of a part one kopeck: T-Bank does not tell
+    how much.
     """
     try:
         status = _status(answer["Status"])
@@ -227,10 +230,16 @@ def payment(answer: Json, two_stage: bool) -> PaymentSnapshot:
             metadata={"payment_id": _text(answer["OrderId"])},
             reason=status if meaning is PaymentStatus.CANCELED else "",
             confirmation=Confirmation("redirect", url) if url else None,
-            refunded_minor=amount_minor if status == "REFUNDED" else 0,
+            refunded_minor=_refunded(status, amount_minor),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InDoubt(f"a payment that cannot be read: {error!r}") from error
+
+
+def _refunded(status: str, amount_minor: int) -> int:
+    if refund_told(status) is None:
+        return 0
+    return 1 if status == "PARTIAL_REFUNDED" else amount_minor
 
 
 def payments_of_order(answer: Json, two_stage: bool) -> Sequence[PaymentSnapshot]:
@@ -267,6 +276,30 @@ def refund(answer: Json, request_id: str) -> RefundSnapshot:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InDoubt(f"an answer to Cancel that cannot be read: {error!r}") from error
+
+
+def refund_told_of(answer: Json) -> RefundSnapshot | None:
+    """Return the refund that an answer to `GetState` tells of; None: there is none. Raises InDoubt.
+
+    It may be anybody's. Of one of a part T-Bank does not tell how much: its amount is A_PART.
+    """
+    of = payment(answer, two_stage=False)
+    status = refund_told(answer["Status"])
+    if status is None:
+        return None
+    return RefundSnapshot(
+        provider_refund_id=refund_id(of.provider_payment_id),
+        provider_payment_id=of.provider_payment_id,
+        status=status,
+        amount_minor=A_PART if answer["Status"] == "PARTIAL_REFUNDED" else of.amount_minor,
+        currency=CURRENCY,
+        reason="",
+    )
+
+
+def refund_id(payment_id: str) -> str:
+    """Return our name of a payment's refund at T-Bank, which gives it none."""
+    return f"{payment_id}/refund"
 
 
 def qr_link(answer: Json) -> str:

@@ -66,6 +66,16 @@ def refund_status(status: str) -> RefundStatus:
     return RefundStatus.SUCCEEDED if status in _GONE_BACK else RefundStatus.PENDING
 
 
+def refund_told(status: str) -> RefundStatus | None:
+    """Return the refund that the payment's status, when it is asked for, tells of; None: of none.
+
+    Money that was only held and went back, or never came, was not refunded.
+    """
+    if status in ("REFUNDED", "PARTIAL_REFUNDED"):
+        return RefundStatus.SUCCEEDED
+    return RefundStatus.PENDING if status in ("REFUNDING", "ASYNC_REFUNDING") else None
+
+
 def is_known(status: str) -> bool:
     """Say whether the status is in T-Bank's list."""
     return status in _ENDED or status in _HELD or status in _ON_ITS_WAY

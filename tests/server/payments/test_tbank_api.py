@@ -245,7 +245,25 @@ def test_where_the_customer_pays_is_a_web_address():
 def test_a_payment_says_why_it_is_over_and_what_went_back():
     rejected = api.payment({**STATE, "Status": "REJECTED"}, two_stage=False)
     assert (rejected.status, rejected.reason) == (PaymentStatus.CANCELED, "REJECTED")
-    assert api.payment({**STATE, "Status": "REFUNDED"}, two_stage=False).refunded_minor == 15000
+    back = {"REFUNDED": 15000, "ASYNC_REFUNDING": 15000, "PARTIAL_REFUNDED": 1, "CONFIRMED": 0, "REVERSED": 0}
+    for status, minor in back.items():
+        assert api.payment({**STATE, "Status": status}, two_stage=False).refunded_minor == minor
+
+
+@pytest.mark.parametrize(
+    ("status", "refund"),
+    [
+        ("REFUNDED", (RefundStatus.SUCCEEDED, 15000)),
+        ("ASYNC_REFUNDING", (RefundStatus.PENDING, 15000)),
+        ("PARTIAL_REFUNDED", (RefundStatus.SUCCEEDED, api.A_PART)),
+        ("CONFIRMED", None),
+        ("CANCELED", None),
+        ("REVERSED", None),
+    ],
+)
+def test_a_payment_that_is_asked_for_tells_of_its_refund(status: str, refund: Any):
+    told = api.refund_told_of({**STATE, "Status": status})
+    assert (told and (told.status, told.amount_minor)) == refund
 
 
 def test_a_question_about_a_payment_that_has_failed_is_answered():

@@ -3,7 +3,7 @@
 import pytest
 
 from server.payments import PaymentStatus, RefundStatus
-from server.payments.tbank_codes import is_known, payment_status, refund_status
+from server.payments.tbank_codes import is_known, payment_status, refund_status, refund_told
 
 ON_ITS_WAY = [
     "NEW",
@@ -54,3 +54,14 @@ def test_money_that_has_gone_back_is_a_refund(name: str):
 @pytest.mark.parametrize("name", ["ASYNC_REFUNDING", "REFUNDING", "REVERSING", "CONFIRMED", "AUTHORIZED"])
 def test_money_that_may_yet_go_back_is_a_pending_refund(name: str):
     assert refund_status(name) is RefundStatus.PENDING
+
+
+def test_only_money_that_was_taken_is_told_as_refunded():
+    done = {
+        name for name in [*ON_ITS_WAY, *HELD, *TAKEN, *OVER] if refund_told(name) is RefundStatus.SUCCEEDED
+    }
+    under_way = {
+        name for name in [*ON_ITS_WAY, *HELD, *TAKEN, *OVER] if refund_told(name) is RefundStatus.PENDING
+    }
+    assert done == {"REFUNDED", "PARTIAL_REFUNDED"}
+    assert under_way == {"REFUNDING", "ASYNC_REFUNDING"}
