@@ -35,8 +35,8 @@ bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=poll
 chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats a plan)
 	@.venv/bin/python -m tests.chaos --orders $(or $(ORDERS),200) $(if $(SEED),--seed $(SEED))
 
-simulate: .venv/test ## run SEEDS towns of machines in virtual time (FIRST=n: the first seed)
-	@.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1)
+simulate: .venv/test ## run SEEDS towns of machines in virtual time (FIRST=n: the first seed; SERVERS=2)
+	@.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --servers $(or $(SERVERS),1)
 
 mutants: .venv/test ## break one protection at a time and see that the simulation finds it
 	@.venv/bin/python -m tests.simulation.mutants

@@ -73,6 +73,10 @@ class InlineDatabase:
         self._listeners.on_touched(callback)
 
     async def notify(self, channel: str, payload: str) -> None:
+        self.hear(channel, payload)
+
+    def hear(self, channel: str, payload: str) -> None:
+        """Something is told on a channel, here or by another process."""
         self._listeners.tell_notified(channel, payload)
 
     def on_notified(self, channel: str, callback: OnNotified) -> None:

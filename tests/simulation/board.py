@@ -16,7 +16,7 @@ from tests.simulation.disk import Disk
 from tests.simulation.life import Killed, Life
 from tests.simulation.machine import Driver, Iron
 from tests.simulation.plan import Plan
-from tests.simulation.service import START_MS, Service
+from tests.simulation.service import START_MS, Entrance
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Board:
         device_uuid: str,
         folder: Path,
         plan: Plan,
-        service: Service,
+        service: Entrance,
         network: Network,
         stormy: Callable[[], bool],
         complain: Callable[[BaseException], None],

@@ -1,9 +1,10 @@
 """Many towns, one per seed, and what became of them all."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation.plan import Plan
 from tests.simulation.promise import broken
 from tests.simulation.world import World, run_seed
 
@@ -32,11 +33,13 @@ class Tally:
         return [f"{name:<24}{number:>10}" for name, number in rows]
 
 
-def run_towns(seeds: Iterable[int], stop_at_failure: bool = False) -> Tally:
-    """Run the town of each seed and check the promise on it."""
+def run_towns(
+    seeds: Iterable[int], stop_at_failure: bool = False, change: Callable[[Plan], Plan] = lambda plan: plan
+) -> Tally:
+    """Run the town of each seed, its plan changed, and check the promise on it."""
     tally = Tally()
     for seed in seeds:
-        world = run_seed(seed)
+        world = run_seed(seed, change)
         wrong = broken(world)
         tally.seeds += 1
         tally.counts.update(_counts(world))
@@ -59,6 +62,6 @@ def _counts(world: World) -> dict[str, int]:
         "drinks": sum(brew.poured for board in world.boards for brew in board.iron.brews),
         "refunds": number("SELECT count(*) FROM refunds WHERE status = 'succeeded'"),
         "open cases": number("SELECT count(*) FROM cases WHERE closed_at IS NULL"),
-        "server deaths": world.service.deaths,
+        "server deaths": sum(service.deaths for service in world.services),
         "agent deaths": sum(board.deaths for board in world.boards),
     }

@@ -18,7 +18,7 @@ from server.store.rows import Case, Order
 from tests.simulation.bank import Bank
 from tests.simulation.machine import Iron
 from tests.simulation.plan import Plan
-from tests.simulation.service import Service, Unreachable
+from tests.simulation.service import Entrance, Service, Unreachable
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ PATIENCE = 5
 class Customer:
     """Buys one drink, which only this customer orders: so what was poured can be told apart."""
 
-    def __init__(self, number: int, device_uuid: str, plan: Plan, service: Service, bank: Bank) -> None:
+    def __init__(self, number: int, device_uuid: str, plan: Plan, service: Entrance, bank: Bank) -> None:
         self.order_id = f"order-{number}"
         self.drink_no = f"drink-{number}"
         self.device_uuid = device_uuid
@@ -130,7 +130,7 @@ class Customer:
 class Technician:
     """Settles open cases now and then. `erred` and `asked_again` keep what a person is answerable for."""
 
-    def __init__(self, plan: Plan, service: Service, irons: list[Iron]) -> None:
+    def __init__(self, plan: Plan, service: Entrance, irons: list[Iron]) -> None:
         self._people = plan.people
         self._service = service
         self._irons = irons

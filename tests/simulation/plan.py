@@ -4,7 +4,7 @@ Each run has only some of the faults, so that each is seen alone, and with other
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ class Plan:
     """The faults end here."""
     network: Network = field(default_factory=Network)
     server: Deaths = field(default_factory=Deaths)
+    neighbour: Deaths | None = None
+    """How a second server process over the same database dies; None: there is no second."""
     agent: Deaths = field(default_factory=Deaths)
     power_cuts: float = 0.0
     """Chance that a death of an agent is its board's: nobody is told, and what was not synced is gone."""
@@ -158,6 +160,18 @@ def draw(seed: int) -> Plan:
         people=_people(chance, sometimes) if sometimes.is_so(0.6) else People(),
         holds=sometimes.is_so(0.4),
     )
+
+
+def two_servers(plan: Plan) -> Plan:
+    """Return the plan with a second server process, which is killed again and again."""
+    chance = random.Random(f"{plan.seed}/neighbour")
+    dies = Deaths(
+        times=chance.choice((2, 4, 8)),
+        within_steps=chance.choice((30, 100, 300)),
+        asked=chance.choice((0.0, 0.3)),
+        down_s=chance.choice((0.1, 5.0, 20.0)),
+    )
+    return replace(plan, neighbour=dies)
 
 
 class _Sometimes:

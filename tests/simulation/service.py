@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 START_MS = 1_795_000_000_000
 ORDER_LIFE_MS = 60_000
+TOLD_AFTER_S = 0.01
 FAR_OFF_MS = 36_000_000
 PACE = Pace(fast_ms=3_000, slow_ms=15_000, fast_until_ms=60_000, longest_pause_s=10.0)
 
@@ -35,7 +36,7 @@ class Unreachable(Exception):
 
 
 class Service:
-    """Runs one life of the server after another. `now_ms` is its clock."""
+    """Runs one life of a server process after another. `now_ms` is its clock; `elder` shares its database."""
 
     def __init__(
         self,
@@ -44,19 +45,23 @@ class Service:
         network: Network,
         stormy: Callable[[], bool],
         complain: Callable[[BaseException], None],
+        elder: "Service | None" = None,
     ) -> None:
         self._plan = plan
         self._bank = bank
         self._network = network
         self._stormy = stormy
         self._complain = complain
-        self._chance = random.Random(f"{plan.seed}/service")
-        self.connection = new_connection()
-        self.deaths_left = plan.server.times
+        self._chance = random.Random(f"{plan.seed}/service" if elder is None else f"{plan.seed}/service/2")
+        self.connection = new_connection() if elder is None else elder.connection
+        self._dies = plan.server if elder is None or plan.neighbour is None else plan.neighbour
+        self.deaths_left = self._dies.times
+        self.others: list[Service] = []
+        self.db: InlineDatabase
         self.deaths = 0
         self.clock_off_ms = 0
         self.full_between = _window(self._chance, plan.span_s, plan.server_disk_full_s)
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(1) if elder is None else elder._ids
         self.life: Life | None = None
         self._past: list[
             Life
@@ -73,6 +78,8 @@ class Service:
             new_id=self._new_id,
             bodies=lambda scenario: banks.Bodies(),
         )
+        if elder is not None:
+            self.rules = elder.rules
 
     def now_ms(self) -> int:
         return START_MS + int(asyncio.get_running_loop().time() * 1000) + self.clock_off_ms
@@ -86,15 +93,15 @@ class Service:
         fuse = None
         if self.deaths_left and self._stormy():
             self.deaths_left -= 1
-            asked = self._chance.random() < self._plan.server.asked
+            asked = self._chance.random() < self._dies.asked
             if asked:
                 asyncio.get_running_loop().call_later(self._chance.uniform(1, 40), self._ask_to_stop)
             else:
-                fuse = self._chance.randint(1, self._plan.server.within_steps)
+                fuse = self._chance.randint(1, self._dies.within_steps)
         self._listens = False
         life = self.life = Life(fuse, self._died, self._complain)
         self._past.append(life)
-        db = InlineDatabase(self.connection, _Passage(self, life))
+        db = self.db = _Told(self, _Passage(self, life))
         client = banks.Client(self._bank, life)
         accounts = Accounts(db, lambda credentials: client, None)
         self.parts = Parts(db, accounts, self.rules, PACE, "https://coffee.test", self.now_ms)
@@ -122,15 +129,20 @@ class Service:
     def _died(self, life: Life) -> None:
         self.deaths += 1
         self._network.died(life, silently=self._chance.random() < 0.3)
-        pause = self._chance.uniform(0.05, self._plan.server.down_s)
+        pause = self._chance.uniform(0.05, self._dies.down_s)
         asyncio.get_running_loop().call_later(pause, self.start)
 
     # --- who comes in -------------------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes who comes in."""
+        return self.life is not None and self.life.alive and self._listens
+
     async def request(self, handle: Callable[["Service"], Awaitable[T]]) -> T:
         """Let the server handle a request. Raises Unreachable when it dies, and what the handler raises."""
         life = self.life
-        if life is None or not life.alive or not self._listens:
+        if life is None or not self.is_open:
             raise Unreachable
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -173,7 +185,7 @@ class Service:
         """Give an agent a socket. Raises LinkLost."""
         agent.step()
         await asyncio.sleep(0.05)
-        if self.life is None or not self.life.alive or not self._listens or self._network.refuses():
+        if self.life is None or not self.is_open or self._network.refuses():
             raise LinkLost("the server is away")
         cable = self._network.connect(device_uuid, agent, self.life)
         self.life.begin(self.parts.agents.converse(cable.server, device_uuid))
@@ -193,8 +205,51 @@ class Service:
             return 0.0
         return self._chance.choice((0.0, 0.001, 0.05, 1.0))
 
+    def tell_others(self, channel: str, payload: str) -> None:
+        """Tell the other processes; every second word is lost."""
+        for other in self.others:
+            if other.is_open and self._chance.random() < 0.5:
+                asyncio.get_running_loop().call_later(TOLD_AFTER_S, other.db.hear, channel, payload)
+
     def _new_id(self, kind: str) -> str:
         return f"{kind}-{next(self._ids):04}"
+
+
+class Entrance:
+    """The address of the server: whoever comes in meets one of its processes."""
+
+    def __init__(self, services: list[Service], chance: random.Random) -> None:
+        self._services = services
+        self._chance = chance
+
+    def _one(self) -> Service:
+        if len(self._services) == 1:
+            return self._services[0]
+        return self._chance.choice([each for each in self._services if each.is_open] or self._services)
+
+    async def request(self, handle: Callable[[Service], Awaitable[T]]) -> T:
+        """As `Service.request`."""
+        return await self._one().request(handle)
+
+    async def hear(self, body: bytes) -> bool:
+        """As `Service.hear`."""
+        return await self._one().hear(body)
+
+    async def connect(self, device_uuid: str, agent: Life) -> End:
+        """As `Service.connect`."""
+        return await self._one().connect(device_uuid, agent)
+
+
+class _Told(InlineDatabase):
+    """A process's way to the database; what it tells on a channel others may hear."""
+
+    def __init__(self, service: Service, gate: Gate) -> None:
+        super().__init__(service.connection, gate)
+        self._service = service
+
+    async def notify(self, channel: str, payload: str) -> None:
+        await super().notify(channel, payload)
+        self._service.tell_others(channel, payload)
 
 
 class _Passage(Gate):

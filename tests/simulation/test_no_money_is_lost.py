@@ -4,15 +4,25 @@ import pytest
 
 from tests.simulation.campaign import run_towns
 from tests.simulation.mutants import FIRST, MUTANTS, SEEDS, Edit, mutated
-from tests.simulation.plan import draw
+from tests.simulation.plan import draw, two_servers
 
 CHUNK = 200
+SEEDS_OF_TWO = 400
+"""Towns with a second server over the same database, killed again and again."""
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, CHUNK))
 def test_no_town_breaks_the_promise(first: int) -> None:
     tally = run_towns(range(first, first + CHUNK))
     assert tally.failures == {}, "repeat one with: python -m tests.simulation --seeds 1 --first SEED"
+    assert tally.counts["drinks"] and tally.counts["refunds"] and tally.counts["server deaths"]
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS_OF_TWO, CHUNK))
+def test_no_town_with_two_servers_breaks_the_promise(first: int) -> None:
+    tally = run_towns(range(first, first + CHUNK), change=two_servers)
+    told = "repeat one with: python -m tests.simulation --servers 2 --seeds 1 --first SEED"
+    assert tally.failures == {}, told
     assert tally.counts["drinks"] and tally.counts["refunds"] and tally.counts["server deaths"]
 
 

@@ -14,9 +14,10 @@ from tests.simulation.bank import ACCOUNT_ID, Bank
 from tests.simulation.board import Board
 from tests.simulation.cables import Network
 from tests.simulation.clockwork import Clockwork
+from tests.simulation.life import Killed
 from tests.simulation.people import Customer, Technician
 from tests.simulation.plan import Plan, draw
-from tests.simulation.service import Service
+from tests.simulation.service import Entrance, Service
 
 CALM_LIMIT_S = 1800.0
 """A town that is not quiet so long after its storm is stuck."""
@@ -35,18 +36,25 @@ class World:
         self._calm = False
         self.network = Network(plan.network, random.Random(f"{plan.seed}/network"), self.stormy)
         self.bank = Bank(plan.bank, random.Random(f"{plan.seed}/bank"), self.stormy, self._notify)
-        self.service = Service(plan, self.bank, self.network, self.stormy, self.complain)
+        about = (plan, self.bank, self.network, self.stormy, self.complain)
+        self.service = Service(*about)
+        self.services = [self.service]
+        if plan.neighbour is not None:
+            self.services.append(Service(*about, elder=self.service))
+        for service in self.services:
+            service.others = [other for other in self.services if other is not service]
+        self.entrance = Entrance(self.services, random.Random(f"{plan.seed}/entrance"))
         names = [(f"board-{number}", f"dev-{number}") for number in range(1, plan.devices + 1)]
         twins = [("twin", "dev-1")] if plan.twin else []
         self.boards = [
-            Board(name, device_uuid, folder, plan, self.service, self.network, self.stormy, self.complain)
+            Board(name, device_uuid, folder, plan, self.entrance, self.network, self.stormy, self.complain)
             for name, device_uuid in (*names, *twins)
         ]
         self.customers = [
-            Customer(number, f"dev-{number % plan.devices + 1}", plan, self.service, self.bank)
+            Customer(number, f"dev-{number % plan.devices + 1}", plan, self.entrance, self.bank)
             for number in range(1, plan.orders + 1)
         ]
-        self.technician = Technician(plan, self.service, [board.iron for board in self.boards])
+        self.technician = Technician(plan, self.entrance, [board.iron for board in self.boards])
         self._furnish()
 
     def stormy(self) -> bool:
@@ -75,7 +83,8 @@ class World:
         self.complaints += alarms
 
     async def _story(self) -> None:
-        self.service.start()
+        for service in self.services:
+            service.start()
         await asyncio.sleep(0.01)
         for board in self.boards:
             self._begin_board(board)
@@ -98,7 +107,7 @@ class World:
 
     def _end_storm(self) -> None:
         self._calm = True
-        for process in (self.service, *self.boards):
+        for process in (*self.services, *self.boards):
             if process.life is not None:
                 process.life.spare()
         for board in self.boards:
@@ -121,7 +130,8 @@ class World:
 
     def _step_clock(self, chance: random.Random) -> None:
         step = self.plan.server_clock_ms
-        self.service.clock_off_ms += chance.randint(-step, step)
+        for service in self.services:
+            service.clock_off_ms += chance.randint(-step, step)
 
     def _mute(self, board: Board, chance: random.Random) -> None:
         if self.stormy():
@@ -166,15 +176,22 @@ class World:
                 found.append(f"{board.name}: the machine is busy")
             if board.link is None or not board.link.connected:
                 found.append(f"{board.name}: not connected")
-            elif board.name != "twin" and self.service.parts.agents.connection(board.device_uuid) is None:
+            elif board.name != "twin" and not self._is_held(board.device_uuid):
                 found.append(f"{board.name}: has not noticed yet that its session is over")
             found += [f"{board.name}: {what} of {row}" for what, row in _open_on(board)]
         return found
 
+    def _is_held(self, device_uuid: str) -> bool:
+        return any(
+            service.parts.agents.connection(device_uuid) is not None
+            for service in self.services
+            if service.is_open
+        )
+
     async def _end_everything(self) -> None:
         """Kill what still lives, and wait until all of it is gone."""
         self._calm = True
-        for process in (self.service, *self.boards):
+        for process in (*self.services, *self.boards):
             if process.life is not None:
                 process.life.end()
         here = asyncio.current_task()
@@ -191,10 +208,12 @@ class World:
                 disk.close()
 
     def _lost_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), Killed):
+            return  # of a task of a dead process: nobody is left to hear of it
         self.complaints.append(f"the loop: {context.get('message')}: {context.get('exception')!r}")
 
     async def _notify(self, body: bytes) -> bool:
-        return await self.service.hear(body)
+        return await self.entrance.hear(body)
 
     def _furnish(self) -> None:
         connection = self.service.connection
