@@ -78,6 +78,7 @@ class Connection:
         self._waiting.append(frame)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
+            self._writer.add_done_callback(_ended)
 
     async def _write(self) -> None:
         """Send what is posted, in order, until there is no more: an idle session has no task for it."""
@@ -92,3 +93,9 @@ class Connection:
             self.end()
         finally:
             self._writer = None
+
+
+def _ended(writer: asyncio.Task[None]) -> None:
+    """What ends the whole process is for others to tell."""
+    if not writer.cancelled():
+        writer.exception()

@@ -18,6 +18,8 @@ from server.settings import Settings, environment
 log = structlog.get_logger()
 
 SHUTDOWN_TIMEOUT_S = 5.0
+BACKLOG = 4096
+"""Connections that may wait to be accepted: after a restart ten thousand agents come back at once."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,14 @@ def _serve(settings: Settings, place: Place | None = None) -> int:
     if place is not None:
         where = {"sock": [socket.socket(fileno=number) for number in place.sockets]}
     try:
-        web.run_app(app(), **where, print=ready, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)  # type: ignore[arg-type]
+        web.run_app(
+            app(),
+            **where,  # type: ignore[arg-type]
+            print=ready,
+            access_log=None,
+            backlog=BACKLOG,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        )
     except OSError as error:
         raise SettingError(not_listening(settings, error)) from error
     return 0

@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import multiprocess
 
 from server.errors import SettingError
-from server.serving import SHUTDOWN_TIMEOUT_S, Place, not_listening
+from server.serving import BACKLOG, SHUTDOWN_TIMEOUT_S, Place, not_listening
 from server.settings import Settings
 
 log = structlog.get_logger()
@@ -205,7 +205,7 @@ def _listening(family: int, address: object, shared: bool) -> socket.socket:
         if shared:
             listens.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listens.bind(address)  # type: ignore[arg-type]
-        listens.listen(1024)
+        listens.listen(BACKLOG)
     except OSError:
         listens.close()
         raise
