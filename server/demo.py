@@ -194,7 +194,8 @@ class Demo:
             f"  a merchant at T-Bank        {tbank}\n"
             f"  technicians' pages          {self.url}/tech/   (name {name}, password {password})\n\n"
             "Choose a drink, pay at a sandbox bank (no real money) by card or SBP, and watch the order.\n"
-            "A card's money is held until the drink is made; SBP is paid at once.\n"
+            "A card's money is held until the drink is made; SBP is paid at once. The first two machines\n"
+            "give a fiscal receipt, whose code comes onto the order's page.\n"
             "The second machine fails, says why, and the money goes back. 20 s later its tank is full,\n"
             "until the next drink.\n"
             f"Logs are in {self._folder}. Ctrl+C ends everything.\n"
@@ -304,6 +305,10 @@ id = "demo"
 name = "Кофе у дома"
 valid_until = 2099-12-31
 hold_cards = true
+[merchants.receipt]
+vat_code = 1
+email = "optional"
+fallback_email = "receipts@coffee.example"
 [[merchants]]
 id = "demo-tbank"
 name = "Кофе в столовой"

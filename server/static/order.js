@@ -205,7 +205,8 @@
     if (lost) return 0;
     if (failures) return Math.min(1000 * 2 ** (failures - 1), SLOWEST_MS);
     if (view().poll) return view().poll;
-    const awaited = order.refund_status === "pending" || order.receipts.some(({ status }) => status === "pending");
+    const registering = order.receipts.some(({ status }) => status === "pending");
+    const awaited = order.refund_status === "pending" || order.money === "held" || registering;
     if (!awaited || order.status === "make_failed") return 0;
     return Math.min(REFUND_MS * 1.5 ** refundAsks, REFUND_SLOWEST_MS);
   }

@@ -1,6 +1,9 @@
 """The order's page in a browser: when it asks, when it stops, what it says, and that it pays once."""
 
+from typing import Any
+
 import pytest
+from playwright.async_api import Browser
 
 from agent.wire import Code
 from server import texts
@@ -246,6 +249,8 @@ async def test_a_button_pressed_before_the_script_runs_leads_back_to_the_order(
 # --- SBP, held money and receipts ---------------------------------------------------------------------
 
 SBP = {"kind": "qr", "url": "/bank", "qr": "/v1/order-qr/order?attempt=1"}
+PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
+FAR = "2099-11-23T09:15:00+00:00"
 RECEIPT = samples.RECEIPT
 UNREGISTERED = RECEIPT | {"status": "pending", "qr": None, "numbers": None}
 
@@ -293,6 +298,28 @@ async def test_the_code_of_a_receipt_comes_by_itself_and_then_nothing_is_asked(o
     await order_page.is_painted("#receipts img")
     await order_page.seen("ФН 9999078900000001 ФД 42 ФПД 0123456789")
     assert await order_page.asked_during(120) == 0
+
+
+async def test_a_drink_whose_money_is_still_held_has_its_receipt_after_that(order_page: OrderPage):
+    await order_page.open("successful", money="held")
+    order_page.shop.becomes("successful", money="taken", receipts=[RECEIPT])
+    await order_page.asked_during(6)
+    await order_page.page.get_by_alt_text("QR-код чека").wait_for()
+    assert await order_page.asked_during(60) == 0
+
+
+async def test_on_a_phone_sbp_opens_the_bank(order_page: OrderPage, browser: Browser):
+    async with await browser.new_context(**PHONE) as phone:
+        page = await phone.new_page()
+        order_page.shop.becomes("created", expires_at=FAR)
+        order_page.shop.answer = {"redirect_url": "/bank", "kind": "qr"}
+        await page.goto(f"{order_page.address}/order")
+        await page.get_by_role("button", name="Оплатить через СБП").click()
+        await page.wait_for_url("**/bank")
+        order_page.shop.becomes("pending", pay_at=SBP)
+        await page.goto(f"{order_page.address}/order")
+        await page.get_by_role("link", name="Открыть приложение банка").click()
+        await page.wait_for_url("**/bank")
 
 
 async def test_held_money_is_not_called_taken_nor_its_release_a_refund(order_page: OrderPage):
