@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 ONE_SITE = ("tests/processes/", "tests/pages_live/")
-ONE_BY_ONE = ("tests/simulation/", "tests/test_chaos.py", "tests/test_demo.py")
+ONE_BY_ONE = ("tests/simulation/", "tests/test_chaos.py")
 LONGEST_FIRST = (
     "tests/processes/",
     "tests/test_chaos.py",
