@@ -143,25 +143,23 @@ BODIES = {
 
 
 @pytest.mark.parametrize("path", POSTED)
-@pytest.mark.parametrize("kind", BODIES)
-async def test_a_body_that_is_wrong_is_refused(shop: Shop, path: str, kind: str):
-    body, statuses = BODIES[kind]
-    assert (await shop.post(path, data=body, headers=JSON)).status in statuses
+async def test_a_body_that_is_wrong_is_refused(shop: Shop, path: str):
+    for kind, (body, statuses) in BODIES.items():
+        assert (await shop.post(path, data=body, headers=JSON)).status in statuses, kind
 
 
 @pytest.mark.parametrize("path", POSTED)
-@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", "application/json2", "x"])
-async def test_a_body_of_another_type_is_refused(shop: Shop, path: str, content_type: str):
-    assert (await shop.post(path, data=b"{}", headers={"Content-Type": content_type})).status == 415
+async def test_a_body_of_another_type_is_refused(shop: Shop, path: str):
+    for content_type in ("text/plain", "multipart/form-data", "application/json2", "x"):
+        answer = await shop.post(path, data=b"{}", headers={"Content-Type": content_type})
+        assert answer.status == 415, content_type
 
 
-@pytest.mark.parametrize(
-    "path", ["/" + "x" * 5000, "/m/" + "%00", "/v1/order-status/%ff", "/m/..%2f..%2fetc", "//"]
-)
-async def test_an_odd_address_is_refused(shop: Shop, path: str):
-    assert 400 <= (await shop.get(path)).status < 500
+async def test_an_odd_address_is_refused(shop: Shop):
+    for path in ("/" + "x" * 5000, "/m/" + "%00", "/v1/order-status/%ff", "/m/..%2f..%2fetc", "//"):
+        assert 400 <= (await shop.get(path)).status < 500, path
 
 
-@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
-async def test_an_odd_method_is_refused(shop: Shop, method: str):
-    assert (await shop.call(method, "/v1/initiate-payment")).status == 405
+async def test_an_odd_method_is_refused(shop: Shop):
+    for method in ("DELETE", "PUT", "PATCH"):
+        assert (await shop.call(method, "/v1/initiate-payment")).status == 405, method

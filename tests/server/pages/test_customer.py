@@ -1,6 +1,7 @@
 """What customers ask. Each wrong thing has its status, its words, its log line and its count."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from agent import wire
 from server.fiscal import MerchantReceipt
 from server.order import PAYABLE, Status
 from server.texts import text
-from tests.fakes.shop import MERCHANT, Shop, counted, machine
+from tests.fakes.shop import MERCHANT, Answer, Shop, counted, machine
 
 JSON = {"Content-Type": "application/json"}
 ODD = {
@@ -37,6 +38,8 @@ class Refused:
         self.shop, self.logs, self.status, self.key = shop, logs, status, key
 
     async def __aenter__(self) -> "Refused":
+        self._no_errors()
+        self.logs.clear()
         self.before = await rows_of_everything(self.shop)
         self.count = counted("refused", reason=self.key)
         return self
@@ -51,48 +54,62 @@ class Refused:
             assert counted("refused", reason=self.key) == self.count + 1
             refusals = [record for record in self.logs if record["event"] == "request refused"]
             assert [(record["status"], record["reason"]) for record in refusals] == [(self.status, self.key)]
-            assert not any(record["log_level"] in ("error", "critical") for record in self.logs)
+            self._no_errors()
             assert await rows_of_everything(self.shop) == self.before
+
+    def _no_errors(self) -> None:
+        assert not any(record["log_level"] in ("error", "critical") for record in self.logs)
+
+
+async def each_is_refused(
+    shop: Shop,
+    logs: list[Any],
+    status: int,
+    key: str,
+    values: Iterable[Any],
+    ask: Callable[[Any], Awaitable[Answer]],
+) -> None:
+    """Ask with one value after another, at one shop: none of them may leave a trace there."""
+    for value in values:
+        try:
+            async with Refused(shop, logs, status, key) as refused:
+                refused.answered(await ask(value))
+        except AssertionError as error:
+            error.add_note(f"asked with {value!r}")
+            raise
 
 
 # --- the link -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [None, "", "  "])
-@pytest.mark.parametrize("name", ["deviceUuid", "drinkNo", "drinkName", "size", "uuid"])
-async def test_a_link_must_be_whole(shop: Shop, logs: list[Any], name: str, value: str | None):
-    async with Refused(shop, logs, 400, "missing_parameters") as refused:
-        refused.answered(await shop.scan(**{name: value}))
+PARAMETERS = ("deviceUuid", "drinkNo", "drinkName", "size", "uuid")
 
 
-@pytest.mark.parametrize("name", ["deviceUuid", "drinkNo", "drinkName", "size", "uuid"])
-async def test_a_link_is_not_longer_than_any_honest_one(shop: Shop, logs: list[Any], name: str):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.scan(**{name: "x" * 256}))
+async def test_a_link_must_be_whole(shop: Shop, logs: list[Any]):
+    links = [{name: value} for name in PARAMETERS for value in (None, "", "  ")]
+    await each_is_refused(shop, logs, 400, "missing_parameters", links, lambda link: shop.scan(**link))
 
 
-@pytest.mark.parametrize("size", ["3", "-1", "01", "1.0", "small", "٢", "²", "0\x00", "null"])
-async def test_a_size_is_one_of_three_numbers(shop: Shop, logs: list[Any], size: str):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.scan(size=size))
+async def test_a_link_is_not_longer_than_any_honest_one(shop: Shop, logs: list[Any]):
+    links = [{name: "x" * 256} for name in PARAMETERS]
+    await each_is_refused(shop, logs, 400, "invalid_request", links, lambda link: shop.scan(**link))
 
 
-@pytest.mark.parametrize("uuid", ["a b", "a/b", "<b>", "заказ", "a\x00", "a\n", "a;b", "%", "\ufffd"])
-async def test_an_order_id_is_made_of_letters_and_digits(shop: Shop, logs: list[Any], uuid: str):
-    async with Refused(shop, logs, 400, "invalid_order_id") as refused:
-        refused.answered(await shop.scan(uuid))
+async def test_a_size_is_one_of_three_numbers(shop: Shop, logs: list[Any]):
+    sizes = ("3", "-1", "01", "1.0", "small", "٢", "²", "0\x00", "null")
+    await each_is_refused(shop, logs, 400, "invalid_request", sizes, lambda size: shop.scan(size=size))
 
 
-@pytest.mark.parametrize(
-    "odd", [value for name, value in ODD.items() if name not in ("empty", "blank", "long")]
-)
-@pytest.mark.parametrize(
-    ("name", "key"), [("deviceUuid", "device_not_found"), ("drinkNo", "drink_not_found")]
-)
-async def test_what_is_not_sold_here_is_not_found(shop: Shop, logs: list[Any], name: str, key: str, odd: str):
+async def test_an_order_id_is_made_of_letters_and_digits(shop: Shop, logs: list[Any]):
+    odd = ("a b", "a/b", "<b>", "заказ", "a\x00", "a\n", "a;b", "%", "\ufffd")
+    await each_is_refused(shop, logs, 400, "invalid_order_id", odd, shop.scan)
+
+
+async def test_what_is_not_sold_here_is_not_found(shop: Shop, logs: list[Any]):
     await shop.agent()
-    async with Refused(shop, logs, 404, key) as refused:
-        refused.answered(await shop.scan(**{name: odd}))
+    odd = ODD.values()
+    await each_is_refused(shop, logs, 404, "device_not_found", odd, lambda odd: shop.scan(deviceUuid=odd))
+    await each_is_refused(shop, logs, 404, "drink_not_found", odd, lambda odd: shop.scan(drinkNo=odd))
 
 
 async def test_a_size_without_a_price_is_not_sold(shop: Shop, logs: list[Any]):
@@ -106,16 +123,13 @@ async def test_a_machine_that_never_connected_does_not_sell(shop: Shop, logs: li
         refused.answered(await shop.scan())
 
 
-@pytest.mark.parametrize(
-    "other", [{"drinkNo": "latte"}, {"size": "1"}, {"deviceUuid": "dev-2"}], ids=["drink", "size", "machine"]
-)
-async def test_an_order_id_of_another_order_is_refused(shop: Shop, logs: list[Any], other: dict[str, str]):
+async def test_an_order_id_of_another_order_is_refused(shop: Shop, logs: list[Any]):
     await shop.load(machine("dev-2"))
     await shop.agent()
     await shop.agent("dev-2")
     await shop.scan()
-    async with Refused(shop, logs, 400, "order_mismatch") as refused:
-        refused.answered(await shop.scan(**other))
+    others = ({"drinkNo": "latte"}, {"size": "1"}, {"deviceUuid": "dev-2"})
+    await each_is_refused(shop, logs, 400, "order_mismatch", others, lambda other: shop.scan(**other))
 
 
 async def test_an_expired_order_is_over(shop: Shop, logs: list[Any]):
@@ -136,22 +150,11 @@ async def test_bytes_that_are_no_text_are_refused(shop: Shop, logs: list[Any]):
 # --- the order's page and status ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/v1/order-status/{}", "/v1/order-status-page?order_id={}"])
-@pytest.mark.parametrize(
-    ("order_id", "status", "key"),
-    [
-        ("order-9", 404, "order_not_found"),
-        ("%3Cb%3E", 400, "invalid_order_id"),
-        ("a%00", 400, "invalid_order_id"),
-        ("x" * 256, 400, "invalid_order_id"),
-        ("%FF", 400, "invalid_order_id"),
-    ],
-)
-async def test_an_order_that_is_not_there(
-    shop: Shop, logs: list[Any], path: str, order_id: str, status: int, key: str
-):
-    async with Refused(shop, logs, status, key) as refused:
-        refused.answered(await shop.get(path.format(order_id)))
+@pytest.mark.parametrize("path", ["/v1/order-status/", "/v1/order-status-page?order_id="])
+async def test_an_order_that_is_not_there(shop: Shop, logs: list[Any], path: str):
+    await each_is_refused(shop, logs, 404, "order_not_found", [f"{path}order-9"], shop.get)
+    odd = [path + order_id for order_id in ("%3Cb%3E", "a%00", "x" * 256, "%FF")]
+    await each_is_refused(shop, logs, 400, "invalid_order_id", odd, shop.get)
 
 
 async def test_a_page_needs_an_order(shop: Shop, logs: list[Any]):
@@ -187,18 +190,21 @@ BAD_BODIES = {
 
 
 @POSTS
-@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
-async def test_a_body_that_is_no_json_object(shop: Shop, logs: list[Any], path: str, body: bytes):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.post(path, data=body, headers=JSON))
+async def test_a_body_that_is_no_json_object(shop: Shop, logs: list[Any], path: str):
+    bodies = BAD_BODIES.values()
+    await each_is_refused(
+        shop, logs, 400, "invalid_request", bodies, lambda body: shop.post(path, data=body, headers=JSON)
+    )
 
 
 @POSTS
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
-async def test_a_body_of_another_type(shop: Shop, logs: list[Any], path: str, kind: str):
-    async with Refused(shop, logs, 415, "invalid_request") as refused:
-        body = b'{"order_id": "order-1"}'
-        refused.answered(await shop.post(path, data=body, headers={"Content-Type": kind}))
+async def test_a_body_of_another_type(shop: Shop, logs: list[Any], path: str):
+    types = ("text/plain", "application/x-www-form-urlencoded", "application/xml")
+    headers = [{"Content-Type": kind} for kind in types]
+    body = b'{"order_id": "order-1"}'
+    await each_is_refused(
+        shop, logs, 415, "invalid_request", headers, lambda told: shop.post(path, data=body, headers=told)
+    )
 
 
 @POSTS
@@ -209,37 +215,31 @@ async def test_a_body_longer_than_any_honest_one(shop: Shop, logs: list[Any], pa
 
 
 @pytest.mark.parametrize("path", ["/v1/initiate-payment", "/v1/manual-make"])
-@pytest.mark.parametrize("order_id", [5, 5.0, True, None, [], {}, ["order-1"]])
-async def test_an_order_id_is_a_text(shop: Shop, logs: list[Any], path: str, order_id: object):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.post(path, json={"order_id": order_id, "choice": "make"}))
+async def test_an_order_id_is_a_text_and_not_an_odd_one(shop: Shop, logs: list[Any], path: str):
+    def post(order_id: object) -> Awaitable[Answer]:
+        return shop.post(path, json={"order_id": order_id, "choice": "make"})
 
-
-@pytest.mark.parametrize("path", ["/v1/initiate-payment", "/v1/manual-make"])
-@pytest.mark.parametrize("order_id", ["a b", "a\x00", "\ud800", "x" * 256, "заказ"])
-async def test_an_odd_order_id_is_refused(shop: Shop, logs: list[Any], path: str, order_id: str):
-    async with Refused(shop, logs, 400, "invalid_order_id") as refused:
-        refused.answered(await shop.post(path, json={"order_id": order_id, "choice": "make"}))
+    no_texts = (5, 5.0, True, None, [], {}, ["order-1"])
+    await each_is_refused(shop, logs, 400, "invalid_request", no_texts, post)
+    odd = ("a b", "a\x00", "\ud800", "x" * 256, "заказ")
+    await each_is_refused(shop, logs, 400, "invalid_order_id", odd, post)
 
 
 @pytest.mark.parametrize("path", ["/v1/initiate-payment", "/v1/manual-make"])
 async def test_an_order_must_be_named_and_known(shop: Shop, logs: list[Any], path: str):
     async with Refused(shop, logs, 400, "missing_order_id") as refused:
         refused.answered(await shop.post(path, json={"choice": "make"}))
-    logs.clear()
     async with Refused(shop, logs, 404, "order_not_found") as refused:
         refused.answered(await shop.post(path, json={"order_id": "order-9", "choice": "make"}))
 
 
-@pytest.mark.parametrize("choice", ["", "drink", "MAKE", "make\x00"])
-async def test_a_choice_is_drink_or_money(shop: Shop, logs: list[Any], choice: str):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.choose(choice))
+async def test_a_choice_is_drink_or_money(shop: Shop, logs: list[Any]):
+    choices = ("", "drink", "MAKE", "make\x00")
+    await each_is_refused(shop, logs, 400, "invalid_request", choices, shop.choose)
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
+async def test_what_is_no_notification(shop: Shop, logs: list[Any]):
+    told = [
         {},
         {"type": "notification"},
         {"type": "notification", "event": "payment.succeeded"},
@@ -249,11 +249,10 @@ async def test_a_choice_is_drink_or_money(shop: Shop, logs: list[Any], choice: s
         {"type": "notification", "event": "payment.\x00", "object": {"id": "2d7f"}},
         {"type": "notification", "event": 5, "object": {"id": "2d7f"}},
         {"type": "notification", "event": "payment.succeeded", "object": {"id": "\ud800"}},
-    ],
-)
-async def test_what_is_no_notification(shop: Shop, logs: list[Any], told: dict[str, Any]):
-    async with Refused(shop, logs, 400, "invalid_request") as refused:
-        refused.answered(await shop.post("/v1/yook-pay-webhook", json=told))
+    ]
+    await each_is_refused(
+        shop, logs, 400, "invalid_request", told, lambda body: shop.post("/v1/yook-pay-webhook", json=body)
+    )
 
 
 async def test_a_notification_of_something_else_is_acknowledged_and_forgotten(shop: Shop):
@@ -273,13 +272,12 @@ async def test_what_was_refused_can_be_done_right_afterwards(shop: Shop):
 # --- paying -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - PAYABLE))
-async def test_what_is_not_to_be_paid_cannot_be_paid(shop: Shop, logs: list[Any], status: Status):
+async def test_what_is_not_to_be_paid_cannot_be_paid(shop: Shop, logs: list[Any]):
     await shop.agent()
     await shop.scan()
-    await shop.change("UPDATE orders SET status = $1", status)
-    async with Refused(shop, logs, 409, "order_not_payable") as refused:
-        refused.answered(await shop.initiate())
+    for status in sorted(set(Status) - PAYABLE):
+        await shop.change("UPDATE orders SET status = $1", status)
+        await each_is_refused(shop, logs, 409, "order_not_payable", [status], lambda _: shop.initiate())
     assert await shop.rows("SELECT * FROM sandbox_payments") == []
 
 
@@ -331,23 +329,15 @@ async def test_a_scenario_without_credentials_says_so(shop: Shop, logs: list[Any
 # --- everything else ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "key"),
-    [
-        ("GET", "/", 404, "page_not_found"),
-        ("GET", "/v1/nothing", 404, "page_not_found"),
-        ("POST", "/v1/pay", 405, "invalid_request"),
-        ("GET", "/v1/initiate-payment", 405, "invalid_request"),
-        ("DELETE", "/v1/order-status/order-1", 405, "invalid_request"),
-        ("GET", "/static/../server/settings.py", 404, "page_not_found"),
-        ("GET", "/static/%2e%2e/settings.py", 404, "page_not_found"),
-    ],
-)
-async def test_a_path_or_method_that_is_not_there(
-    shop: Shop, logs: list[Any], method: str, path: str, status: int, key: str
-):
-    async with Refused(shop, logs, status, key) as refused:
-        refused.answered(await shop.call(method, path))
+async def test_a_path_or_method_that_is_not_there(shop: Shop, logs: list[Any]):
+    paths = ("/", "/v1/nothing", "/static/../server/settings.py", "/static/%2e%2e/settings.py")
+    await each_is_refused(shop, logs, 404, "page_not_found", paths, shop.get)
+    calls = (
+        ("POST", "/v1/pay"),
+        ("GET", "/v1/initiate-payment"),
+        ("DELETE", "/v1/order-status/order-1"),
+    )
+    await each_is_refused(shop, logs, 405, "invalid_request", calls, lambda call: shop.call(*call))
 
 
 async def test_an_error_nobody_foresaw_is_logged_whole(
