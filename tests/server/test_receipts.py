@@ -13,6 +13,7 @@ from server.fiscal import DrinkReceipt, MerchantReceipt
 from server.sandbox import ACCOUNT_ID, SECRET_KEY
 from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
 from server.shop_file import MerchantEntry
+from server.store import receipts
 from tests.fakes.agent import ScriptedAgent
 from tests.fakes.shop import DRINK, Shop, machine
 from tests.fakes.shop import until as wait_until
@@ -150,6 +151,15 @@ async def test_a_restart_goes_on_asking_for_the_receipt(shop: Shop):
     await agent.hear(wire.Make)
     await shop.restart()
     await registered(shop, "payment")
+
+
+async def test_a_receipt_is_asked_for_by_one_process_at_a_time(shop: Shop):
+    await sells_with_receipts(shop)
+    await pays(shop)
+    await shop.until_rows("SELECT 1 FROM receipts WHERE status = 'pending'")
+    due = shop.clock() + 60_000
+    assert len(await shop.db.write(receipts.claim, due)) == 1
+    assert await shop.db.write(receipts.claim, due) == []
 
 
 async def test_a_receipt_that_the_register_refuses_is_a_case(shop: Shop):
