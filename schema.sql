@@ -152,7 +152,7 @@ CREATE TABLE payments (
     leased_until BIGINT,                    -- until when one process has it to itself; NULL: none has
     UNIQUE (order_id, attempt_no)
 );
-CREATE UNIQUE INDEX payments_by_provider_id ON payments (merchant_id, scenario, provider_payment_id)
+CREATE UNIQUE INDEX payments_by_provider_id ON payments (provider_payment_id, merchant_id, scenario)
     WHERE provider_payment_id IS NOT NULL;
 CREATE INDEX payments_by_check ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
 
@@ -189,6 +189,7 @@ CREATE TABLE refunds (
     leased_until BIGINT                     -- until when one process has it to itself; NULL: none has
 );
 CREATE UNIQUE INDEX refunds_one_per_payment ON refunds (payment_id) WHERE status IN ('pending', 'succeeded');
+CREATE INDEX refunds_by_order ON refunds (order_id);
 CREATE INDEX refunds_by_try ON refunds (next_try_at) WHERE next_try_at IS NOT NULL;
 
 CREATE TABLE receipts (

@@ -6,6 +6,8 @@ from server.db import Statement, Transaction
 from server.store.rows import Make, columns, from_row, insert, many, one, update
 
 _ALL = columns(Make)
+_OPEN = "state IN ('queued', 'sent', 'received', 'started', 'overdue', 'unknown')"
+"""As the index of what is open has it: SQLite uses it only where the same words stand."""
 
 
 def get(command_id: str) -> Transaction[Make | None]:
@@ -43,8 +45,8 @@ def in_flight(device_uuid: str) -> Transaction[Make | None]:
 def next_queued(device_uuid: str, now: int) -> Transaction[Make | None]:
     """The command that has waited longest for the device and still lives, or None."""
     rows = yield Statement(
-        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND state = 'queued' AND expires_at > $2 "
-        "ORDER BY created_at, command_id LIMIT 1",
+        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND {_OPEN} AND state = 'queued' "
+        "AND expires_at > $2 ORDER BY created_at, command_id LIMIT 1",
         (device_uuid, now),
     )
     return one(Make, rows)
@@ -53,8 +55,7 @@ def next_queued(device_uuid: str, now: int) -> Transaction[Make | None]:
 def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:
     """Commands that were sent to the device and have no final truth: the one in flight, then the newest."""
     rows = yield Statement(
-        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 "
-        "AND state IN ('sent', 'received', 'started', 'overdue', 'unknown') "
+        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND {_OPEN} AND state <> 'queued' "
         "ORDER BY state IN ('sent', 'received', 'started') DESC, created_at DESC LIMIT $2",
         (device_uuid, limit),
     )
