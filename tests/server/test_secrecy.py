@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -214,11 +215,21 @@ async def until(true: Callable[[], Awaitable[bool]], told: Callable[[], str]) ->
         raise AssertionError(f"waited in vain: {told()}") from None
 
 
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site whose merchant was loaded, once for all tests."""
+    site = Site(tmp_path_factory.mktemp("loaded"))
+    assert asyncio.run(site.load(SHOP))[0] == 0
+    return site
+
+
 @pytest.fixture
-async def site(tmp_path: Path) -> Site:
-    """A site whose merchant is loaded."""
+def site(loaded: Site, tmp_path: Path) -> Site:
+    """A site of the test's own on a copy of that database; what was shown there counts."""
     site = Site(tmp_path)
-    assert (await site.load(SHOP))[0] == 0
+    for path in loaded.folder.glob("shop.db*"):
+        shutil.copy(path, tmp_path)
+    site.shown = loaded.shown
     return site
 
 

@@ -35,9 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     seed = min(tally.failures)
     again = " --servers 2" if options.servers == 2 else ""
-    print(
-        f"\nfirst failing seed: {seed}   (repeat it: python -m tests.simulation --seeds 1 --first {seed}{again})"
-    )
+    repeat = f"python -m tests.simulation --seeds 1 --first {seed}{again}"
+    print(f"\nfirst failing seed: {seed}   (repeat it: {repeat})")
     print("\n".join(f"  {wrong}" for wrong in tally.failures[seed]))
     print("all failing seeds:", *sorted(tally.failures))
     return 1
