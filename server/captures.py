@@ -9,6 +9,7 @@ from server import held_money
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
+from server.key_life import is_old, key_for
 from server.metrics import CAPTURES
 from server.payments import Declined, PaymentSnapshot, PaymentStatus, ProviderError
 from server.payments.accounts import Account, Accounts
@@ -76,9 +77,14 @@ class Captures:
     async def _take(self, capture: Capture, payment: Payment, account: Account) -> PaymentSnapshot:
         """Ask for the money. Refused for good, the payment itself says whether it was taken already."""
         provider, held = account.provider, payment.provider_payment_id or ""
+        now = self._now_ms()
+        if is_old(capture.created_at, now):
+            snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))
+            if snapshot.status is not PaymentStatus.WAITING_FOR_CAPTURE:
+                return snapshot
         try:
-            call = provider.capture_payment(held, capture.body, capture.idempotence_key)
-            snapshot = await counted("capture_payment", call)
+            key = key_for(capture.idempotence_key, capture.created_at, now)
+            snapshot = await counted("capture_payment", provider.capture_payment(held, capture.body, key))
             CAPTURES.labels(snapshot.status).inc()
         except Declined as error:
             snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))

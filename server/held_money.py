@@ -5,7 +5,7 @@ from server.money_back import refund_over
 from server.order import AWAITS_DRINK, Event, Status
 from server.progress import Change, Rules, add_refund, happen, open_case
 from server.registration import expect_receipt
-from server.store import orders, payments
+from server.store import cases, orders, payments
 from server.store.rows import Capture, Payment
 
 
@@ -16,10 +16,11 @@ def was_taken(rules: Rules, payment: Payment, now: int) -> Transaction[None]:
     if taken is not None:
         yield from expect_receipt(rules, taken, now)
     capture = yield from payments.get_capture(payment.payment_id)
-    if capture is not None and capture.status == "pending":
+    if capture is not None and capture.status != "succeeded":  # also one that was taken by hand in the end
         yield from payments.change_capture(
             capture, {"status": "succeeded", "next_try_at": None, "updated_at": now}
         )
+        yield from cases.close("capture_failed", payment.payment_id, now, "provider", "captured")
     release = yield from payments.refund_of(payment.payment_id)
     if taken is None or release is None or release.kind != "release":
         return
@@ -46,8 +47,9 @@ def went_back(rules: Rules, payment: Payment, reason: str, now: int) -> Transact
 def _nobody_asked_for_it(rules: Rules, payment: Payment, reason: str, now: int) -> Transaction[Change | None]:
     """The bank gave the money back of an order whose drink is still owed: the order has failed."""
     order = yield from orders.get(payment.order_id)
-    if order is None or (yield from payments.refund_of(payment.payment_id)) is not None:
-        return None
+    refunds = yield from payments.refunds_of_order(payment.order_id)
+    if order is None or any(refund.payment_id == payment.payment_id for refund in refunds):
+        return None  # it was on its way back, also if the provider would not have it: one too many
     if order.status not in AWAITS_DRINK and order.status != Status.MANUAL_MAKE:
         return None
     said = f"the hold has ended: {reason}"

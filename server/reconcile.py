@@ -22,8 +22,9 @@ from server.settings import Settings
 from server.store import cases, orders, payments
 from server.vault import Vault
 
-EARLIER_MS = 3_600_000
-"""A payment stands in our books before the provider has heard of it: ours are read from this much earlier."""
+EARLIER_MS = 24 * 3_600_000
+"""A movement stands in our books before the provider has heard of it, as long as its key lives at most: ours
+are read from this much earlier."""
 
 
 def add_command(

@@ -9,8 +9,17 @@ from server import money_back
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import Unavailable
+from server.key_life import is_old, key_for
 from server.metrics import REFUNDS
-from server.payments import Declined, PaymentStatus, ProviderError, RefundSnapshot, RefundStatus
+from server.payments import (
+    Declined,
+    PaymentSnapshot,
+    PaymentStatus,
+    Provider,
+    ProviderError,
+    RefundSnapshot,
+    RefundStatus,
+)
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Rules
@@ -19,9 +28,6 @@ from server.store.rows import Payment, Refund
 from server.till import Till
 
 log = structlog.get_logger()
-
-KEY_LIFE_MS = 23 * 3600 * 1000
-"""YooKassa forgets an idempotence key after 24 h: an hour before, we look instead of repeating."""
 
 FRESH_MS = 300_000
 FAST_MS, SLOW_MS = 2_000, 60_000
@@ -104,7 +110,7 @@ class Refunds:
             return await self._release(refund, payment, account)
         if refund.provider_refund_id is not None:
             snapshot = await counted("fetch_refund", provider.fetch_refund(refund.provider_refund_id))
-        elif self._now_ms() - refund.created_at > KEY_LIFE_MS:
+        elif is_old(refund.created_at, self._now_ms()):
             return await self._look_for(refund, payment, account)
         else:
             snapshot = await counted(
@@ -116,8 +122,7 @@ class Refunds:
         """Give held money back; whatever the provider then says of the payment decides."""
         provider, held = account.provider, payment.provider_payment_id or ""
         try:
-            call = provider.release_payment(held, refund.body, refund.idempotence_key)
-            snapshot = await counted("release_payment", call)
+            snapshot = await self._asked_to_release(refund, provider, held)
         except Declined as error:
             snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))
             if snapshot.status is PaymentStatus.WAITING_FOR_CAPTURE:
@@ -130,6 +135,16 @@ class Refunds:
                 money_back.try_refund_later, refund.refund_id, at, f"still {snapshot.status}", self._now_ms()
             )
         return now
+
+    async def _asked_to_release(self, refund: Refund, provider: Provider, held: str) -> PaymentSnapshot:
+        """Ask for the money to go back; with a new key, when the old one may be forgotten and it is held."""
+        now = self._now_ms()
+        if is_old(refund.created_at, now):
+            snapshot = await counted("fetch_payment", provider.fetch_payment(held, hold=True))
+            if snapshot.status is not PaymentStatus.WAITING_FOR_CAPTURE:
+                return snapshot
+        key = key_for(refund.idempotence_key, refund.created_at, now)
+        return await counted("release_payment", provider.release_payment(held, refund.body, key))
 
     async def _look_for(self, refund: Refund, payment: Payment, account: Account) -> Refund | None:
         """The key is too old to repeat: adopt what the provider lists, or call a person."""

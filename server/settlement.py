@@ -148,7 +148,7 @@ def payment_refused(rules: Rules, payment_id: str, detail: str, now: int) -> Tra
 def payment_not_known(rules: Rules, payment_id: str, detail: str, now: int) -> Transaction[Change | None]:
     """The provider does not know the payment, and it can no longer be paid: a person looks for its money."""
     payment = yield from payments.get(payment_id)
-    if payment is None or payment.status not in ("pending", "held"):
+    if payment is None or payment.status not in OPEN:
         return None
     order = yield from orders.get(payment.order_id)
     told = f"payment {payment.provider_payment_id}: {detail}"
@@ -217,7 +217,7 @@ def settle_payment(
     if payment.status not in OPEN and not (yield from _found_after_all(payment, snapshot)):
         return Settled()
     wrong = mismatch(payment, snapshot, account_id, test)
-    if wrong is not None:
+    if wrong is not None and snapshot.status is not PaymentStatus.CANCELED:  # that is an end without money
         return (yield from _astray(rules, payment, snapshot, wrong, now))
     match payment.status, snapshot.status:
         case "held", PaymentStatus.SUCCEEDED:

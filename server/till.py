@@ -16,6 +16,7 @@ from server.db import Database
 from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
 from server.fiscal import has_receipts, receipt_of
+from server.key_life import is_old
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Confirmation,
@@ -35,6 +36,12 @@ from server.store.rows import Device, Order, Payment
 from server.texts import text
 
 log = structlog.get_logger()
+
+SHORTEST_LIFE_MS = 120_000
+"""T-Bank takes no payment that ends within a minute; one that is begun late ends a little after its order."""
+
+CLOCKS_DIFFER_MS = 60_000
+"""What a provider says was made so long before we asked for it may be the same."""
 
 LOOK_AGAIN_S = 0.05
 """Pause between two looks whether another process has let go of a payment."""
@@ -143,7 +150,7 @@ class Till:
             description=description,
             return_url=f"{self._public_url}/v1/order-status-page?order_id={order.order_id}",
             notification_url=f"{self._public_url}/v1/tbank-webhook",
-            expires_at=order.expires_at,
+            expires_at=max(order.expires_at, self._now_ms() + SHORTEST_LIFE_MS),
             method=wish.method,
             hold=hold,
             receipt=receipt,
@@ -232,13 +239,36 @@ class Till:
         self.tell([change])
 
     async def _create_again(self, payment: Payment) -> None:
-        if self._now_ms() - payment.created_at < UNPAYABLE_AFTER_MS:
+        """Repeat a creation that was not answered; one that nobody can pay any more is looked for instead."""
+        now = self._now_ms()
+        if now - payment.created_at < UNPAYABLE_AFTER_MS:
             await self._create(payment)
             return
+        try:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            since = payment.created_at - CLOCKS_DIFFER_MS
+            call = account.provider.find_payment(payment.payment_id, since)
+            found = await counted("find_payment", call)
+        except (ProviderError, Unavailable) as error:
+            await self._not_found_yet(payment, error)
+            return
+        if found is not None:
+            await self.settle(payment, account, found, "list")
+            return
         change = await self._db.write(
-            settlement.payment_refused, self._rules, payment.payment_id, "never answered", self._now_ms()
+            settlement.payment_refused, self._rules, payment.payment_id, "never answered", now
         )
         self.tell([change])
+
+    async def _not_found_yet(self, payment: Payment, error: Exception) -> None:
+        """Look again later; in the end a person does."""
+        now = self._now_ms()
+        if not is_old(payment.created_at, now):
+            await self._later(payment, patience_ms(error))
+            return
+        log.error("payment never answered", payment_id=payment.payment_id, why=str(error))
+        lost = settlement.payment_not_known
+        self.tell([await self._db.write(lost, self._rules, payment.payment_id, str(error)[:500], now)])
 
     async def settle(self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str) -> None:
         """Apply what the provider says of a payment."""

@@ -23,6 +23,7 @@ PURE = [
     "server/books.py",
     "server/custom.py",
     "server/fiscal.py",
+    "server/key_life.py",
     "server/make.py",
     "server/networks.py",
     "server/order.py",

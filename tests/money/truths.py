@@ -120,13 +120,14 @@ def broken_at_last(counter: Counter) -> Iterator[str]:
     for row in counter.rows("SELECT order_id, status, refund_status FROM orders"):
         order_id = row["order_id"]
         of_order = [payment for payment in at_bank(counter) if payment.order_id == order_id]
+        by_hand = counter.rows("SELECT 1 FROM refunds WHERE order_id = ? AND reason = ?", order_id, BY_HAND)
         about = {payment.payment_id for payment in of_order} | {order_id}
         ever = [case for case in cases if case["order_id"] == order_id or case["subject"] in about]
         is_open = any(case["closed_at"] is None for case in ever)
         told = f"{order_id}: {row['status']}, refund {row['refund_status']}"
         if row["status"] not in FINAL and not is_open:
             yield f"{told}, and nobody is asked"
-        yield from _kept(counter, told, order_id, of_order, is_open, bool(ever))
+        yield from _kept(counter, told, order_id, of_order, is_open, bool(ever or by_hand))
 
 
 def _kept(

@@ -32,6 +32,7 @@ class Harm(StrEnum):
     TWICE = "it arrives twice at the same time"
     LATE = "it is taken at once, and arrives in a minute"
     BUSY = "HTTP 429 from a proxy, and nothing is done"
+    REFUSED = "HTTP 400, and nothing is done"
     BAD_GATEWAY = "it is done, and a proxy answers HTTP 502"
 
 
@@ -87,6 +88,8 @@ class Wires:
                 raise aiohttp.ServerDisconnectedError
             case Harm.BUSY:
                 return Answer(429)
+            case Harm.REFUSED:
+                return Answer(400, b"{}")
             case Harm.LATE:
                 task = asyncio.create_task(self._arrive_late(method, path, options))
                 self._late.add(task)
