@@ -5,6 +5,7 @@ On SQLite no word passes between the two, so each test is also that of a word th
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from agent import wire
 from agent.wire import MakeState
 from server import keys
+from tests.databases import Databases
 from tests.fakes.agent import ScriptedAgent
-from tests.fakes.shop import Shop
+from tests.fakes.shop import Shop, a_shop
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +185,19 @@ async def test_a_server_that_starts_leaves_the_agents_of_others_alone(shop: Shop
     async with shop.beside():
         await agent.reached()
         assert await shop.column("SELECT count(*) FROM agents WHERE connected_at IS NOT NULL") == [1]
+
+
+# --- PostgreSQL carries words between the two ---------------------------------------------------------
+
+
+async def test_a_word_that_is_not_lost_spares_the_look(
+    tmp_path: Path, postgres: Databases, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("server.dispatch.LOOK_EVERY_S", 1000)
+    monkeypatch.setattr("server.agents.LOOK_EVERY_S", 1000)
+    async with a_shop(tmp_path, database_url=await postgres.empty()) as shop, shop.beside() as other:
+        older = await shop.agent()
+        newer = await other.agent()
+        await the_socket_closes(older)
+        await shop.pay()
+        assert (await newer.hear(wire.Make)).order_id == "order-1"
