@@ -32,8 +32,9 @@ check: .venv/test ## check style and types
 bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=polls,sales)
 	@.venv/bin/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDER),--folder $(FOLDER))
 
-chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats a plan)
-	@.venv/bin/python -m tests.chaos --orders $(or $(ORDERS),200) $(if $(SEED),--seed $(SEED))
+chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats; DATABASE_URL, WORKERS=2)
+	@.venv/bin/python -m tests.chaos --orders $(or $(ORDERS),200) $(if $(SEED),--seed $(SEED)) \
+		$(if $(DATABASE_URL),--database-url $(DATABASE_URL)) $(if $(WORKERS),--workers $(WORKERS))
 
 simulate: .venv/test ## run SEEDS towns of machines in virtual time (FIRST=n: the first seed; SERVERS=2)
 	@.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --servers $(or $(SERVERS),1)

@@ -23,7 +23,10 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="demitasse-chaos-"))
     say(f"seed {options.seed}, {options.orders} orders, {options.machines} machines, in {folder}")
     began = time.monotonic()
-    campaign = Campaign(folder, options.orders, options.machines, options.seed, say)
+    settings = {"DATABASE_URL": options.database_url, "WORKERS": options.workers}
+    chosen = {name: value for name, value in settings.items() if value}
+    about = (folder, options.orders, options.machines, options.seed, say)
+    campaign = Campaign(*about, settings=chosen)
     found, verdict = asyncio.run(campaign.run())
     print("\n".join(table(campaign, found, verdict, time.monotonic() - began)))
     if not verdict.broken and not found.forbidden and not campaign.surprises:
@@ -81,6 +84,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--machines", type=int, default=MACHINES)
+    parser.add_argument("--database-url", help="an empty PostgreSQL database; default: a SQLite file")
+    parser.add_argument(
+        "--workers", type=int, help="processes on the port, of which one is killed every few seconds"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     return parser.parse_args()
 

@@ -1,6 +1,9 @@
 """Breaks a site on purpose: kills its processes by their ids, cuts its cables, and counts what it broke."""
 
 import asyncio
+import os
+import random
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,6 +14,8 @@ from tests.processes.site import Machine, Process, Site, until
 
 BREW_S = "0.5"
 MAKE_LIMIT_S = 8.0
+WORKER_LIVES_S = (3.0, 10.0)
+"""How long it is from one killed worker to the next."""
 
 
 class Place:
@@ -42,6 +47,14 @@ class Breaker:
             "--brew-s", BREW_S, agent_server=cable.url, make_limit_s=MAKE_LIMIT_S
         )
         return Place(machine, cable)
+
+    async def kill_workers(self) -> None:
+        """Kill one of the server's workers, again and again; its supervisor starts another."""
+        while True:
+            await asyncio.sleep(random.uniform(*WORKER_LIVES_S))
+            if not self._hold(self._site.server).locked() and (workers := self._site.server.children()):
+                os.kill(random.choice(workers), signal.SIGKILL)
+                self.broke["workers killed"] += 1
 
     async def spoil(self, errand: Errand) -> None:
         """Let the errand's machine fail as the errand says."""

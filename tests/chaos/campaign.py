@@ -5,7 +5,7 @@ import itertools
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,8 @@ class Campaign:
     seed: int
     say: Callable[[str], None]
     draw: Callable[[int, int, int], Errand] = errand
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Of the server, beside `SETTINGS`."""
     over: int = 0
     surprises: list[str] = field(default_factory=list)
     """What no fault excuses: answers that the server never gives, processes that ended by themselves."""
@@ -72,7 +74,7 @@ class Campaign:
 
     async def run(self) -> tuple[books.Books, books.Verdict]:
         """Sell, settle, end every process, and return what the books say."""
-        site = Site(self.folder / "chaos", places=self.machines, **SETTINGS)
+        site = Site(self.folder / "chaos", places=self.machines, **SETTINGS, **self.settings)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(site)
             breaker = Breaker(site, stack)
@@ -81,8 +83,13 @@ class Campaign:
             await breaker.set_up(self.machines)
             watching = asyncio.create_task(self._watch(breaker))
             stack.callback(watching.cancel)
+            killing = asyncio.create_task(
+                breaker.kill_workers() if "WORKERS" in self.settings else _nothing()
+            )
+            stack.callback(killing.cancel)
             await self._sell(site, breaker)
             watching.cancel()
+            killing.cancel()
             self.say("faults end; everything may settle")
             await breaker.calm()
             await self._settle(site, breaker)
@@ -134,6 +141,10 @@ class Campaign:
             if any(_untold(place.machine.journal) for place in breaker.places):
                 self.waited.append("reports of agents")
             quiet = 0 if self.waited else quiet + 1
+
+
+async def _nothing() -> None:
+    """Kill no workers, where there are none."""
 
 
 def _histories(site: Site, verdict: books.Verdict) -> Iterator[str]:

@@ -5,17 +5,21 @@ Everything lives in one folder and on one free port of loopback; each process is
 
 import asyncio
 import inspect
+import itertools
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 
 from server.commands import give_token
 from server.db import open_database
@@ -95,6 +99,12 @@ class Process:
             self._running.kill()
             self._running.wait()
         self._running = None
+
+    def children(self) -> list[int]:
+        """Return the ids of the processes that it has started."""
+        assert self._running is not None
+        listed = Path(f"/proc/{self._running.pid}/task/{self._running.pid}/children")
+        return [int(number) for number in listed.read_text().split()]
 
     @property
     def runs(self) -> bool:
@@ -254,6 +264,9 @@ class Site:
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Return rows of the server's database."""
+        if not self._environment["DATABASE_URL"].startswith("sqlite:"):
+            with ThreadPoolExecutor(1) as aside:  # where no loop runs yet
+                return aside.submit(_postgres_rows, self._environment["DATABASE_URL"], sql, values).result()
         database = sqlite3.connect(self.database)
         try:
             database.row_factory = sqlite3.Row
@@ -283,6 +296,21 @@ class Site:
                 continue
             parts += [f"--- {process.name}", *(line[:LOG_WIDTH] for line in lines[-LOG_LINES:])]
         return "\n".join(parts)
+
+
+def _postgres_rows(url: str, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+    """Return rows of a PostgreSQL; SQLite's placeholders become its own."""
+    numbers = itertools.count(1)
+
+    async def fetch() -> list[dict[str, Any]]:
+        connection = await asyncpg.connect(url)
+        try:
+            text = re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
+            return [dict(row) for row in await connection.fetch(text, *values)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(fetch())
 
 
 def _shop(names: list[str]) -> str:
