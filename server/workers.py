@@ -26,8 +26,8 @@ log = structlog.get_logger()
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = SHUTDOWN_TIMEOUT_S + 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-LIVED_S = 20.0
-"""One that died younger is started again after a pause twice as long."""
+LIVED_S = 2.0
+"""One that died sooner after it came to serve is started again after a pause twice as long."""
 
 Process = asyncio.subprocess.Process
 
