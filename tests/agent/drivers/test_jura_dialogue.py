@@ -35,15 +35,21 @@ class FarEnd:
         writer.close()
 
 
+SOON_S = 0.5
+"""How long to wait for an answer that never comes. One that does come may take its time on a busy machine."""
+
+
 @contextlib.asynccontextmanager
-async def dialogue(script: Script) -> AsyncIterator[tuple[Dialogue, FarEnd]]:
+async def dialogue(script: Script, reply_s: float = 10.0) -> AsyncIterator[tuple[Dialogue, FarEnd]]:
     far = FarEnd(script)
     server = await asyncio.start_server(far.talk, "127.0.0.1", 0)
     number = server.sockets[0].getsockname()[1]
-    near = Dialogue(f"socket://127.0.0.1:{number}", replace(HURRY, reply_s=0.1))
+    near = Dialogue(f"socket://127.0.0.1:{number}", replace(HURRY, reply_s=reply_s))
     async with server:
-        yield near, far
-        await near.close()
+        try:
+            yield near, far
+        finally:
+            await near.close()
 
 
 def answers(**replies: bytes) -> Script:
@@ -60,7 +66,7 @@ async def test_a_handshake_is_never_answered() -> None:
 
 
 async def test_noise_without_an_answer_is_a_bad_answer_and_silence_is_none() -> None:
-    async with dialogue(answers(IC=b"\x00\xa4\x81")) as (near, _):
+    async with dialogue(answers(IC=b"\x00\xa4\x81"), SOON_S) as (near, _):
         with pytest.raises(MachineError, match="wiring") as noise:
             await near.ask("IC:", parse_inputs)
         with pytest.raises(MachineError, match="TX and RX") as silence:
@@ -70,7 +76,7 @@ async def test_noise_without_an_answer_is_a_bad_answer_and_silence_is_none() -> 
 
 
 async def test_a_reply_of_the_wrong_length_is_not_taken() -> None:
-    async with dialogue(answers(RT=encode("rt:0011"))) as (near, _):
+    async with dialogue(answers(RT=encode("rt:0011")), SOON_S) as (near, _):
         with pytest.raises(MachineError) as raised:
             await near.ask("RT:0000", parse_counters)
     assert raised.value.code is Code.SERIAL_BAD_ANSWER
@@ -80,7 +86,7 @@ async def test_a_reply_of_the_wrong_length_is_not_taken() -> None:
     ("reply", "key"), [(encode("ok:"), Key.ACCEPTED), (b"", Key.SILENT), (b"\x00\xa4", Key.UNCLEAR)]
 )
 async def test_a_key_is_sent_once_whatever_comes_back(reply: bytes, key: Key) -> None:
-    async with dialogue(answers(FA=reply)) as (near, far):
+    async with dialogue(answers(FA=reply), SOON_S) as (near, far):
         assert await near.press("04") is key
         assert far.heard == ["TY:", "FA:04"]
 
