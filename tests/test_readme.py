@@ -20,6 +20,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SERVER_COMMANDS = (
     ["serve"],
     ["demo"],
+    ["backup"],
+    ["copy"],
     ["load"],
     ["device", "token"],
     ["user", "add"],

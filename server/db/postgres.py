@@ -5,7 +5,7 @@ again only when it is known not to be committed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,6 +28,13 @@ ANSWER_WITHIN_S = 10.0
 """How long one statement may take, and one connection may take to be made."""
 
 CLOSE_WITHIN_S = 10.0
+
+WRITERS = 2
+"""Transactions that write at a time, of one process.
+
+PostgreSQL sees two that touch the same page of an index as meeting, and small tables have few pages. With 2
+every fourth is run again; with 9 each is, more than once, and that is where the time goes.
+"""
 
 _EVERYWHERE = {
     "application_name": "demitasse",
@@ -69,15 +76,14 @@ def translated(error: BaseException, connection_lost: bool = False) -> BaseExcep
 
 
 class PostgresDatabase:
-    """A pool that writes, a pool that reads, and a connection that tells and hears what was changed."""
+    """Two connections that write, some that read, and one that tells and hears what was changed."""
 
     def __init__(self, url: str, connections: int) -> None:
-        readers = max(1, connections // 3)
-        self._writers = _pool(url, max(1, connections - readers - 1), _WRITING)
-        self._readers = _pool(url, readers, _READING)
+        self._writers = _pool(url, WRITERS, _WRITING)
+        self._readers = _pool(url, max(1, connections - WRITERS - 1), _READING)
         self._listeners = Listeners()
         self._news = News(lambda: _connect(url), self._listeners)
-        self._writing: set[asyncio.Task[Any]] = set()
+        self._working: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def start(self) -> None:
@@ -91,24 +97,11 @@ class PostgresDatabase:
 
         Its caller may be cancelled: the transaction goes on to its end, whatever that is.
         """
-        if self._closed:
-            raise DatabaseError("the database is closed")
-        task = asyncio.create_task(self._until_committed(lambda: transaction(*args, **kwargs)))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return await asyncio.shield(task)
+        return await self._to_its_end(self._until_committed(lambda: transaction(*args, **kwargs)))
 
     async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the statements on a reader; see `Database.read`."""
-        if self._closed:
-            raise DatabaseError("the database is closed")
-        patience = Patience()
-        while True:
-            try:
-                async with _connection(self._readers) as connection:
-                    return await _Run(connection).drive(transaction(*args, **kwargs))
-            except (MetAnother, Unreachable) as error:
-                await patience.wait(error)
+        return await self._to_its_end(self._until_read(lambda: transaction(*args, **kwargs)))
 
     def on_touched(self, callback: OnTouched) -> None:
         """See `Database.on_touched`; what other processes commit is told as well."""
@@ -126,7 +119,7 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Finish what was begun, then close every connection."""
         self._closed = True
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await asyncio.gather(*self._working, return_exceptions=True)
         await self._news.close()
         for pool in (self._writers, self._readers):
             try:
@@ -134,6 +127,25 @@ class PostgresDatabase:
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work also when its caller is cancelled: a query that is broken off costs its connection."""
+        if self._closed:
+            work.close()
+            raise DatabaseError("the database is closed")
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return await asyncio.shield(task)
+
+    async def _until_read(self, begin: Callable[[], Transaction[T]]) -> T:
+        patience = Patience()
+        while True:
+            try:
+                async with _connection(self._readers) as connection:
+                    return await _Run(connection).drive(begin())
+            except (MetAnother, Unreachable) as error:
+                await patience.wait(error)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -191,8 +203,8 @@ class _Run:
 
     async def in_transaction(self, program: Transaction[T]) -> T:
         """Run the transaction and commit it. Raises InDoubt when the commit was not answered."""
-        await self._execute("BEGIN")
         try:
+            await self._execute("BEGIN")
             value = await self.drive(program)
             if self._changes and self._number is None:
                 self._number = (await self._fetch("SELECT pg_current_xact_id()::text", ()))[0][0]
@@ -246,6 +258,9 @@ class _Run:
             await self._execute("ROLLBACK")
         except DatabaseError:
             _end(self._connection)
+        except BaseException:  # cancelled: a connection with an open transaction must not go back to its pool
+            _end(self._connection)
+            raise
 
 
 def _is_lost(connection: Connection) -> bool:
