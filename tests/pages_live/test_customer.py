@@ -1,5 +1,7 @@
 """What a customer clicks and reads, in a browser before the real server, its machines and its bank."""
 
+from pathlib import Path
+
 from playwright.async_api import Page, expect
 
 from tests.pages_live.conftest import WITHIN_MS, Shop, Visitor
@@ -41,6 +43,38 @@ async def test_a_failed_make_says_what_why_and_whom_to_call_and_asks_no_more(vis
     await page.get_by_role("button", name="Обновить").click()
     await expect(page.locator("#refund")).to_contain_text("возвращено")
     await expect(page.get_by_role("button")).to_have_count(0)
+
+
+async def test_a_receipt_needs_an_address_and_its_code_comes_onto_the_page(
+    visitor: Visitor, shop: Shop, tmp_path: Path
+):
+    page = visitor.page
+    async with shop.receipts(tmp_path):
+        await visitor.chooses(shop.works)
+        await page.get_by_role("button", name="Перейти к оплате").click()
+        await expect(page.locator("#pay-error")).to_have_text("Email обязателен для получения чека")
+        await page.get_by_label("Email для чека:").fill("ivan@example.com")
+        await visitor.goes_to_bank()
+        await visitor.pays()
+        await visitor.reads("Напиток готов")
+        code = page.get_by_alt_text("QR-код чека")
+        await expect(code).to_be_visible(timeout=WITHIN_MS)
+        await code.evaluate("picture => picture.decode()")
+        await expect(page.locator("#receipts")).to_contain_text("Кассовый чек: ФН 9999078900000001 ФД 1 ФПД")
+
+
+async def test_sbp_is_paid_by_scanning_its_code(visitor: Visitor, shop: Shop):
+    page = visitor.page
+    await visitor.chooses(shop.works)
+    await page.get_by_role("button", name="Оплатить через СБП").click()
+    code = page.get_by_alt_text("QR-код для оплаты через СБП")
+    await expect(code).to_be_visible()
+    await code.evaluate("picture => picture.decode()")
+    async with page.expect_navigation():
+        await page.get_by_role("link", name="Открыть приложение банка").click()
+    await visitor.at_bank()
+    await visitor.pays()
+    await visitor.reads("Напиток готов")
 
 
 async def test_a_double_click_starts_one_payment(visitor: Visitor, shop: Shop):
