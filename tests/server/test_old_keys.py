@@ -138,6 +138,8 @@ def test_money_that_is_one_too_many_is_not_taken_with_the_drink():
         counter.wires.harms["back"].append(Harm.REFUSED)
         counter.later(3)
         assert sorted(counter.column("SELECT status FROM payments")) == ["held", "held"]
+        counter.later(6)
+        assert counter.column("SELECT status FROM refunds") == ["failed"]
         counter.end(Outcome.MADE)
         counter.later(5)
         assert counter.column("SELECT count(*) FROM captures") == [1]
