@@ -12,8 +12,6 @@ class Scale:
     poll_s: float = 4.0
     agents: int = 1_000
     """Agents with journals and serial lines of their own."""
-    fleets: int = 1
-    """Processes among which they are shared."""
     sales: int = 12_000
     """Sold as fast as they go in one run, at most; fewer when its time is over first."""
     sales_s: float = 5.0
