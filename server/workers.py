@@ -26,6 +26,7 @@ log = structlog.get_logger()
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = SHUTDOWN_TIMEOUT_S + 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+FREE_WITHIN_S = 5.0
 LIVED_S = 2.0
 """One that died sooner after it came to serve is started again after a pause twice as long."""
 
@@ -59,7 +60,7 @@ class Pool:
         with contextlib.ExitStack() as open_:
             folder = open_.enter_context(tempfile.TemporaryDirectory(prefix="demitasse-metrics-"))
             self._around["PROMETHEUS_MULTIPROC_DIR"] = folder
-            self._open_sockets(open_)
+            await self._open_sockets(open_)
             self._heed_signals()
             first = self._slots[0]
             first.process, serves = await self._start(first)  # alone: it brings the database up to date
@@ -158,7 +159,7 @@ class Pool:
 
     # --- around them --------------------------------------------------------------------------------
 
-    def _open_sockets(self, open_: contextlib.ExitStack) -> None:
+    async def _open_sockets(self, open_: contextlib.ExitStack) -> None:
         """Let each slot listen at every address of HOST. Raises SettingError."""
         settings = self._settings
         try:
@@ -166,8 +167,8 @@ class Pool:
                 settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-            for family, address in addresses:
-                _listening(family, address, shared=False).close()  # or two pools would share a port
+            for each in addresses:
+                await _until_free(*each)
             for number in range(1, settings.workers + 1):
                 sockets = [open_.enter_context(_listening(*each, shared=True)) for each in addresses]
                 self._slots.append(Slot(number, sockets))
@@ -193,6 +194,20 @@ def _signal(process: Process, number: signal.Signals) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+async def _until_free(family: int, address: object) -> None:
+    """Wait a little for workers whose supervisor was killed. Raises OSError: two pools share no port."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + FREE_WITHIN_S
+    while True:
+        try:
+            _listening(family, address, shared=False).close()
+            return
+        except OSError:
+            if loop.time() >= until:
+                raise
+        await asyncio.sleep(0.1)
 
 
 def _listening(family: int, address: object, shared: bool) -> socket.socket:

@@ -6,6 +6,7 @@ The pool does not ask which database it is; `serve` does, and refuses SQLite. He
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -115,3 +116,39 @@ def test_a_pool_on_sqlite_is_refused(capsys: pytest.CaptureFixture[str], tmp_pat
 async def test_a_pool_whose_first_worker_is_wrongly_set_ends_with_its_code(tmp_path: Path):
     around = {**environment(), "DATABASE_URL": "nonsense"}
     assert await Pool(Settings(port=free_port(), workers=2), around).run() == 2
+
+
+SUPERVISOR = """
+import asyncio
+from server.settings import environment, read_settings
+from server.workers import Pool
+asyncio.run(Pool(read_settings(environment(), {}), environment()).run())
+"""
+
+
+async def test_a_new_supervisor_takes_over_from_one_that_was_killed(tmp_path: Path):
+    port = free_port()
+    url = f"sqlite:///{tmp_path}/pool.db"
+    around = {**environment(), "DATABASE_URL": url, "PORT": str(port), "WORKERS": "2"}
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", SUPERVISOR, env=around)
+    timeout = aiohttp.ClientTimeout(total=WAIT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+
+        async def serves() -> bool:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/ready") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        async with asyncio.timeout(WAIT_S):
+            while not await serves():  # noqa: ASYNC110 - it is another process that comes to serve
+                await asyncio.sleep(0.05)
+        killed.kill()
+        await killed.wait()
+        running = asyncio.create_task((pool := Pool(Settings(port=port, workers=2), around)).run())
+        async with asyncio.timeout(WAIT_S):
+            while not any(slot.process for slot in pool._slots) or not await serves():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    pool.stop()
+    assert await running == 0
