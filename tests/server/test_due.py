@@ -193,3 +193,48 @@ async def test_no_more_than_so_many_at_once():
         desk.due.clear()
         go_on.set()
     assert max(most) == 3
+
+
+async def test_what_is_told_is_done_without_a_look():
+    desk, done = Desk(), asyncio.Event()
+
+    async def do() -> None:
+        done.set()
+
+    async with working(desk, longest_pause_s=100) as work, asyncio.timeout(WAIT_S):
+        work.start("a", do)
+        await done.wait()
+        assert desk.looks == 1
+
+
+async def test_what_is_told_of_a_busy_subject_is_looked_for_when_that_has_ended():
+    desk, go_on = Desk(), asyncio.Event()
+    begun = []
+
+    async def do() -> None:
+        begun.append(1)
+        await go_on.wait()
+
+    async with working(desk, longest_pause_s=100) as work, asyncio.timeout(WAIT_S):
+        work.start("a", do)
+        work.start("a", do)
+        go_on.set()
+        await desk.until_looks(2)
+        assert begun == [1]
+
+
+async def test_what_is_expected_is_looked_for_at_its_time():
+    desk = Desk()
+    async with working(desk, longest_pause_s=100) as work, asyncio.timeout(WAIT_S):
+        await asyncio.sleep(0)
+        work.expect(100)
+        await desk.until_looks(2)
+
+
+async def test_what_is_expected_later_than_the_next_look_changes_nothing():
+    desk = Desk()
+    desk.next_at = 100
+    async with working(desk, longest_pause_s=100) as work, asyncio.timeout(WAIT_S):
+        await asyncio.sleep(0)
+        work.expect(50_000)
+        await desk.until_looks(2)
