@@ -62,13 +62,13 @@ class Databases:
         """Return the address of a database that has the schema and no rows."""
         database = f"demitasse_{self.owner}_{name}"
         url = self.address(database)
-        if database not in self._made:
+        new = database not in self._made
+        if new:
             await self.make(database)
             self._made.add(database)
         connection = await asyncpg.connect(url, command_timeout=10)
         try:
-            await prepare_postgres(connection)
-            await connection.execute(EMPTY)
+            await (prepare_postgres(connection) if new else connection.execute(EMPTY))
         finally:
             await connection.close()
         return url

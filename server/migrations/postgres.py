@@ -13,7 +13,7 @@ FIRST = 3
 _LOCK = 3_706_291_455
 """Of `pg_advisory_xact_lock`: ours alone, as long as nobody else in the same database draws it."""
 
-_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 
 
 async def prepare_postgres(connection: asyncpg.Connection) -> None:
@@ -28,7 +28,7 @@ async def prepare_postgres(connection: asyncpg.Connection) -> None:
 
 
 async def _version(connection: asyncpg.Connection) -> int | None:
-    tables = {row["table_name"] for row in await connection.fetch(_TABLES)}
+    tables = {row["tablename"] for row in await connection.fetch(_TABLES)}
     if not tables:
         return None
     version = None
