@@ -1,5 +1,6 @@
 """The agent's command line: `run`, `doctor`, `simulate`. It puts the parts together and decides nothing.
 
+What `run` does not need is imported where it is used: the agent stays in memory for years.
 Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
 """
 
@@ -8,12 +9,14 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import structlog
 
-from agent import __version__, doctor, settings
-from agent.drivers import jura_simulator, open_machine
+from agent import __version__, settings
+from agent.drivers import open_machine
 from agent.journal import Journal, JournalError, JournalLocked
 from agent.link import Link
 from agent.logs import set_up_logging
@@ -23,7 +26,7 @@ from agent.websocket import Server
 
 log = structlog.get_logger()
 
-SIMULATORS = {"jura": jura_simulator}
+SIMULATORS = {"jura": "agent.drivers.jura_simulator"}
 """Driver → the module that offers `add_options(parser)` and `async simulate(options) -> int`."""
 
 _LOG_LEVELS = {"doctor": "ERROR"}
@@ -32,9 +35,11 @@ _LOG_LEVELS = {"doctor": "ERROR"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (by default the process's); return the exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser("simulate" in given).parse_args(given)
     try:
-        set_up_logging(settings.log_level(default=_LOG_LEVELS.get(options.command, "INFO")))
+        level = settings.log_level(default=_LOG_LEVELS.get(options.command, "INFO"))
+        set_up_logging(level, every_line=options.command != "run")
         return asyncio.run(_command(options))
     except SettingsError as error:
         return _refuse(2, error)
@@ -49,6 +54,8 @@ async def _command(options: argparse.Namespace) -> int:
         return await simulate(options)
     configured = settings.read(options.config)
     if options.command == "doctor":
+        from agent import doctor
+
         return await doctor.examine(configured)
     return await run(configured)
 
@@ -85,13 +92,18 @@ async def run(configured: Settings) -> int:
 async def simulate(options: argparse.Namespace) -> int:
     """Be a machine in software until SIGTERM or SIGINT; return the exit code."""
     try:
-        code: int = await SIMULATORS[options.driver].simulate(options)
+        code: int = await _simulator(options.driver).simulate(options)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _simulator(driver: str) -> ModuleType:
+    return import_module(SIMULATORS[driver])
+
+
+def _parser(with_simulators: bool) -> argparse.ArgumentParser:
+    """Return the command line's parser. The simulators' own options are known only `with_simulators`."""
     parser = argparse.ArgumentParser(prog="demitasse-agent", description="Makes coffee for paid orders.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -101,8 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     words = "be a machine in software behind a pseudo-terminal"
     simulated = commands.add_parser("simulate", help=words, description=words)
     drivers = simulated.add_subparsers(dest="driver", required=True, metavar="DRIVER")
-    for driver, simulator in SIMULATORS.items():
-        simulator.add_options(drivers.add_parser(driver, help=f"a machine of the driver {driver}"))
+    for driver in SIMULATORS if with_simulators else ():
+        _simulator(driver).add_options(drivers.add_parser(driver, help=f"a machine of the driver {driver}"))
     return parser
 
 

@@ -57,6 +57,8 @@ class Timing:
     """After each group of four bytes sent (oliverk71: 1 ms between bytes and 7 ms; tiaanv: 8 ms)."""
     gap_s: float = 0.1
     """Silence that ends a group: well above the machine's 8 ms (Jutta) and a USB adapter's 16 ms."""
+    gather_s: float = 0.04
+    """What comes within this time is read at once: five of the machine's groups, and well below `gap_s`."""
     quiet_s: float = 0.3
     """Silence after which nothing late is expected for now."""
 
@@ -210,7 +212,7 @@ class Dialogue:
 
     async def _opened(self) -> Port:
         if self._port is None:
-            self._port = await open_port(self._url, BAUD)
+            self._port = await open_port(self._url, BAUD, self._timing.gather_s)
             self._in_step = False
         return self._port
 

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _READ_S = 0.2
-"""Longest block of the reading thread: how late it may notice that the port is to be closed."""
+"""Longest block of a read that cannot be cut short: how late it notices that the port is to be closed."""
 _WRITE_S = 2.0
 """A line without flow control takes any group at once; longer means that the adapter is dead."""
 _MAX_WAITING = 64 * 1024
@@ -40,9 +40,10 @@ class SerialLost(Exception):
 class Port:
     """An open serial port, 8N1, held exclusively. Made by `open_port`."""
 
-    def __init__(self, url: str, device: serial.Serial) -> None:
+    def __init__(self, url: str, device: serial.Serial, gather_s: float = 0.0) -> None:
         self._url = url
         self._device = device
+        self._gather_s = gather_s
         self._loop = asyncio.get_running_loop()
         self._waiting = bytearray()
         self._news = asyncio.Event()
@@ -103,9 +104,8 @@ class Port:
         reason = "closed"
         try:
             while not self._closing.is_set():
-                # One after the other: the second read may fail, and the first byte must not be lost with it.
-                self._hand_over(self._device.read(1))
-                self._hand_over(self._device.read(self._device.in_waiting))
+                if first := self._device.read(1):
+                    self._hand_over(first)
         except (serial.SerialException, OSError, TypeError) as error:
             # pyserial raises TypeError when the descriptor is closed under it.
             reason = str(error)
@@ -113,9 +113,14 @@ class Port:
             self._device.close()
         self._tell(self._gone, reason)
 
-    def _hand_over(self, data: bytes) -> None:
-        if data:
-            self._tell(self._came, data)
+    def _hand_over(self, first: bytes) -> None:
+        """Hand over the first byte with all that follow: reading those may fail, and it must not be lost."""
+        self._closing.wait(self._gather_s)
+        more = b""
+        try:
+            more = self._device.read(self._device.in_waiting)
+        finally:
+            self._tell(self._came, first + more)
 
     def _tell(self, happened: Callable[[T], None], what: T) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to be told
@@ -133,10 +138,11 @@ class Port:
         self._news.set()
 
 
-async def open_port(url: str, baud: int) -> Port:
+async def open_port(url: str, baud: int, gather_s: float = 0.0) -> Port:
     """Open a device path or pyserial URL (`socket://host:port`) at `baud`, 8N1, no flow control.
 
-    Raises MachineError(SERIAL_OPEN_FAILED) that says what to do.
+    Bytes that follow each other within `gather_s` are handed over together, so that a slow machine wakes the
+    board seldom. Raises MachineError(SERIAL_OPEN_FAILED) that says what to do.
     """
     try:
         device = await asyncio.to_thread(
@@ -153,7 +159,9 @@ async def open_port(url: str, baud: int) -> Port:
     except (serial.SerialException, OSError, ValueError) as error:
         raise MachineError(Code.SERIAL_OPEN_FAILED, _open_failed(url, error)) from error
     log.info("serial port opened", port=url, baud=baud)
-    return Port(url, device)
+    if hasattr(device, "cancel_read"):
+        device.timeout = None  # it can be cut short: nothing need wake the board in between
+    return Port(url, device, gather_s)
 
 
 def _open_failed(url: str, error: Exception) -> str:

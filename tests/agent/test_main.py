@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -217,3 +218,21 @@ def test_a_wrong_option_of_the_simulator_is_one_line(tmp_path: Path, capsys: pyt
     code, told = refused(capsys, "simulate", "jura", *arguments)
     assert code == 2
     assert "--eeprom" in told
+
+
+def test_what_runs_for_years_beside_a_machine_loads_little():
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import agent.__main__, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    too_much = {
+        "aiohttp",
+        "agent.doctor",
+        "agent.drivers.jura_simulator",
+        "email",
+        "http.client",
+        "urllib.request",
+    }
+    assert too_much.isdisjoint(loaded)

@@ -102,6 +102,78 @@ async def test_a_binary_frame_is_read_as_text(aiohttp_server: Callable[..., Any]
     await channel.close()
 
 
+async def talk(aiohttp_server: Callable[..., Any], speak: Callable[[web.WebSocketResponse], Any]) -> Any:
+    """Return a channel to a server that does `speak` with each socket."""
+
+    async def answer(request: web.Request) -> web.WebSocketResponse:
+        response = web.WebSocketResponse(autoping=False)
+        await response.prepare(request)
+        await speak(response)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    started = await aiohttp_server(app)
+    return await Server(f"ws://127.0.0.1:{started.port}/", TOKEN).connect()
+
+
+async def test_a_ping_is_answered_while_a_frame_is_waited_for(aiohttp_server: Callable[..., Any]):
+    async def speak(response: web.WebSocketResponse) -> None:
+        await response.ping(b"there?")
+        pong = await response.receive()
+        await response.send_str(f"{pong.type.name} {pong.data.decode()}")
+        await response.receive()
+
+    channel = await talk(aiohttp_server, speak)
+    assert await channel.receive() == "PONG there?"
+    await channel.close()
+
+
+async def test_a_read_that_was_given_up_loses_nothing(aiohttp_server: Callable[..., Any]):
+    heard = asyncio.Event()
+
+    async def speak(response: web.WebSocketResponse) -> None:
+        await heard.wait()
+        await response.send_str("first")
+        await response.send_str("second")
+        await response.receive()
+
+    channel = await talk(aiohttp_server, speak)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await channel.receive()
+    heard.set()
+    assert [await channel.receive(), await channel.receive()] == ["first", "second"]
+    await channel.close()
+
+
+async def test_the_token_does_not_follow_a_redirect(aiohttp_server: Callable[..., Any], server: HttpServer):
+    async def lead_away(request: web.Request) -> web.Response:
+        raise web.HTTPFound(server.url.replace("ws:", "http:"))
+
+    app = web.Application()
+    app.router.add_get("/", lead_away)
+    started = await aiohttp_server(app)
+    with pytest.raises(LinkLost, match="answered 302"):
+        await Server(f"ws://127.0.0.1:{started.port}/", TOKEN).connect()
+    assert server.headers == []
+
+
+async def test_the_path_and_the_host_are_those_of_the_address(aiohttp_server: Callable[..., Any]):
+    asked = []
+
+    async def note(request: web.Request) -> web.Response:
+        asked.append((request.path_qs, request.host))
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", note)
+    started = await aiohttp_server(app)
+    with pytest.raises(LinkLost, match="answered 503"):
+        await Server(f"ws://127.0.0.1:{started.port}/v1/agent?a=1", TOKEN).connect()
+    assert asked == [("/v1/agent?a=1", f"127.0.0.1:{started.port}")]
+
+
 @pytest.mark.parametrize(
     ("url", "warned"),
     [("ws://coffee.example/a", True), ("wss://coffee.example/a", False), ("ws://127.0.0.1:1/a", False)],

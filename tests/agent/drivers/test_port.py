@@ -66,6 +66,14 @@ async def test_silence_is_an_empty_read(cable: Cable) -> None:
     await port.close()
 
 
+async def test_what_comes_soon_after_the_first_byte_is_read_with_it(cable: Cable) -> None:
+    port = await open_port(cable.path, BAUD, gather_s=0.5)
+    for byte in (b"\xdb", b"\xff", b"\xdf"):
+        os.write(cable.master, byte)
+    assert await port.read(5.0) == b"\xdb\xff\xdf"
+    await port.close()
+
+
 async def test_flushed_input_is_forgotten(cable: Cable) -> None:
     port = await open_port(cable.path, BAUD)
     os.write(cable.master, b"old!")
