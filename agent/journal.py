@@ -1,7 +1,8 @@
 """What the device never forgets: makes accepted, started, ended, and reports not yet stored by the server.
 
-SQLite on the device's disk. Each method is one transaction, synced to the disk when it returns, and may block
-for as long as the disk does; it is called through `Carry`. It decides nothing.
+SQLite on the device's disk. Each method is one transaction, synced to the disk when it returns (all but
+`stored`), and may block for as long as the disk does; it is called through `Carry`. It decides nothing.
+A drink takes three synced commits; an idle agent writes nothing.
 
 Errors: JournalError
         ├── JournalLocked    another agent works on this file
@@ -30,6 +31,9 @@ KEEP_MS = 30 * 24 * 3600 * 1000
 
 KEEP_NEWEST = 1000
 """Commands remembered whatever their age, since a device without a clock may date them wrongly."""
+
+WAL_PAGES = 250
+"""A write-ahead log of this length (1 MB) is moved into the file and begun anew."""
 
 OPEN_MAKES_LIMIT = 200
 """Most open makes told in a `Hello`, so that it fits its frame."""
@@ -222,8 +226,11 @@ class Journal:
             ]
 
     def stored(self, seqs: Iterable[int]) -> None:
-        """Forget the reports that the server has stored."""
-        with self._transaction():
+        """Forget the reports that the server has stored.
+
+        Not synced by itself, which spares the card: a power cut may bring them back, to be told once more.
+        """
+        with self._transaction(synced=False):
             self._database.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
 
     def probe(self) -> None:
@@ -283,9 +290,10 @@ class Journal:
             yield
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, synced: bool = True) -> Iterator[None]:
         with self._guard, _errors_of(self.path):
             self._enqueued = self.journal_high
+            self._database.execute("PRAGMA synchronous = FULL" if synced else "PRAGMA synchronous = NORMAL")
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -356,7 +364,8 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     if version != SCHEMA_VERSION and (version or tables):
         raise JournalCorrupt(f"{path} is not a journal of this agent (version {version}); {_ADVICE}")
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+    database.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    database.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096}")
     if not version:
         _create(database)
 

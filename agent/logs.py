@@ -47,7 +47,8 @@ class Repeats:
         if window is None or self._now() - window.begun >= WINDOW_S:
             left_out = max(0, window.seen - window.limit) if window else 0
             window = self._windows[line] = _Window(self._now(), 1 if left_out else AT_FIRST)
-            event |= {"left_out": left_out} if left_out else {}
+            if left_out:
+                event["left_out"] = left_out
         window.seen += 1
         if window.seen > window.limit:
             raise structlog.DropEvent

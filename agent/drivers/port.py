@@ -25,6 +25,8 @@ _READ_S = 0.2
 """Longest block of a read that cannot be cut short: how late it notices that the port is to be closed."""
 _WRITE_S = 2.0
 """A line without flow control takes any group at once; longer means that the adapter is dead."""
+_AT_ONCE = 4096
+"""Bytes handed over at once at most."""
 _MAX_WAITING = 64 * 1024
 """Bytes kept for a reader that does not come; older ones are dropped, as a UART does."""
 
@@ -116,11 +118,12 @@ class Port:
     def _hand_over(self, first: bytes) -> None:
         """Hand over the first byte with all that follow: reading those may fail, and it must not be lost."""
         self._closing.wait(self._gather_s)
-        more = b""
+        heard = first
         try:
-            more = self._device.read(self._device.in_waiting)
+            while len(heard) < _AT_ONCE and (waiting := self._device.in_waiting):  # of a socket it says 1
+                heard += self._device.read(waiting)
         finally:
-            self._tell(self._came, first + more)
+            self._tell(self._came, heard)
 
     def _tell(self, happened: Callable[[T], None], what: T) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to be told

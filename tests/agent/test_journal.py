@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent import journal, make
-from agent.journal import Journal, JournalCorrupt, JournalError, JournalLocked
+from agent.journal import WAL_PAGES, Journal, JournalCorrupt, JournalError, JournalLocked
 from agent.machine import Outcome
 from agent.make import Event, Record
 from agent.wire import Actuated, Code, MakeState, OpenMake
@@ -296,11 +298,78 @@ def test_a_full_disk_is_an_error_and_passes_when_there_is_room(kept: Journal):
     assert make_one(kept).state is S.DONE
 
 
+class Counted(sqlite3.Connection):
+    """A connection that counts its commits that wait for the disk, and can leave the waiting out."""
+
+    synced_commits = 0
+    waits = True
+    _synced = True
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql.startswith("PRAGMA synchronous"):
+            self._synced = sql.endswith("FULL")
+            sql = sql if self.waits else "PRAGMA synchronous = OFF"
+        self.synced_commits += sql == "COMMIT" and self._synced
+        return super().execute(sql, *values)
+
+
+@pytest.fixture
+def counted(path: Path, clock: Clock) -> Iterator[Journal]:
+    opened = Journal(path, clock, connect=partial(sqlite3.connect, factory=Counted))
+    yield opened
+    opened.close()
+
+
+def written(path: Path) -> list[tuple[int, bytes]]:
+    """Return what the journal's files hold, and since when."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
+
+
 def test_commits_reach_the_disk_before_they_return(kept: Journal):
+    kept.receive(received())
     settings = [
         kept._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
     ]
     assert settings == ["wal", 2]
+
+
+def test_a_drink_waits_for_the_card_three_times(counted: Journal):
+    make_one(counted)
+    counted.stored([1, 2, 3])
+    assert counted._database.synced_commits == 3
+    make_one(counted, "c2")
+    assert counted._database.synced_commits == 6
+
+
+def test_an_idle_agent_writes_nothing(kept: Journal, path: Path):
+    make_one(kept)
+    kept.stored([1, 2, 3])
+    before = written(path)
+    for _ in range(3):
+        assert (kept.prune(), kept.open_makes(), kept.unsent_reports(0, 10)) == (0, (), [])
+        assert kept.find("c2") is None
+    assert written(path) == before
+
+
+def test_years_of_drinks_take_the_room_of_a_month(path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Counted, "waits", False)  # the years would take hours
+    kept = Journal(path, clock, connect=partial(sqlite3.connect, factory=Counted))
+    sizes = []
+    for day in range(400):
+        for number in range(30):
+            make_one(kept, f"make-{day}-{number}")
+            kept.stored(range(kept.journal_high - 2, kept.journal_high + 1))
+            clock.now_ms += DAY_MS // 30
+        kept.prune()
+        sizes.append((path.stat().st_size, path.with_name(f"{path.name}-wal").stat().st_size))
+    kept.close()
+    assert max(file for file, _ in sizes[60:]) <= 1.1 * max(file for file, _ in sizes[:60]) < 2_000_000
+    assert max(log for _, log in sizes) <= 1.1 * WAL_PAGES * 4096
+    again = Journal(path, clock)
+    assert again.find("make-0-0") is None
+    assert again.find("make-399-29") is not None
+    again.close()
 
 
 def test_calls_from_many_threads_take_turns(kept: Journal):

@@ -34,8 +34,10 @@ class Disk:
         self._unsynced.clear()
 
     def before_commit(self) -> None:
-        """Remember the file as it is on the disk, if the commit will not be."""
-        if not self.synced:
+        """Remember the file as it is on the disk, if the commit will not be; a synced one takes all along."""
+        if self.synced:
+            self._unsynced.clear()
+        else:
             self._unsynced.append((self._now(), self.file.serialize()))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
