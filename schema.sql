@@ -155,6 +155,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX payments_by_provider_id ON payments (provider_payment_id, merchant_id, scenario)
     WHERE provider_payment_id IS NOT NULL;
 CREATE INDEX payments_by_check ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
+CREATE INDEX payments_by_time ON payments (created_at);
 
 CREATE TABLE captures (
     payment_id TEXT PRIMARY KEY REFERENCES payments (payment_id),   -- whose held money is taken
@@ -191,6 +192,8 @@ CREATE TABLE refunds (
 CREATE UNIQUE INDEX refunds_one_per_payment ON refunds (payment_id) WHERE status IN ('pending', 'succeeded');
 CREATE INDEX refunds_by_order ON refunds (order_id);
 CREATE INDEX refunds_by_try ON refunds (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX refunds_by_payment ON refunds (payment_id);
+CREATE INDEX refunds_by_time ON refunds (created_at);
 
 CREATE TABLE receipts (
     receipt_id TEXT PRIMARY KEY,            -- our payment_id or refund_id
@@ -223,6 +226,8 @@ CREATE TABLE notifications (
     next_try_at BIGINT
 );
 CREATE INDEX notifications_open ON notifications (next_try_at) WHERE handled_at IS NULL;
+CREATE INDEX notifications_by_time ON notifications (received_at);
+CREATE INDEX notifications_unmatched ON notifications (received_at) WHERE outcome LIKE 'unmatched%';
 
 -- Make commands. -----------------------------------------------------------------------------------
 
@@ -275,6 +280,8 @@ CREATE TABLE cases (
     reason TEXT
 );
 CREATE UNIQUE INDEX cases_open ON cases (kind, subject) WHERE closed_at IS NULL;
+CREATE INDEX cases_by_subject ON cases (kind, subject);
+CREATE INDEX cases_by_order ON cases (order_id) WHERE order_id IS NOT NULL;
 
 -- Technicians and operators. -------------------------------------------------------------------------
 
@@ -305,6 +312,7 @@ CREATE TABLE changes (
     before_text TEXT,
     after_text TEXT
 );
+CREATE INDEX changes_by_device ON changes (device_uuid, at);
 
 -- The sandbox bank: as its own books would be, apart from ours. ---------------------------------------
 

@@ -52,6 +52,7 @@ ALTER TABLE payments_3 RENAME TO payments;
 CREATE UNIQUE INDEX payments_by_provider_id ON payments (provider_payment_id, merchant_id, scenario)
     WHERE provider_payment_id IS NOT NULL;
 CREATE INDEX payments_by_check ON payments (next_check_at) WHERE next_check_at IS NOT NULL;
+CREATE INDEX payments_by_time ON payments (created_at);
 
 CREATE TABLE captures (
     payment_id TEXT PRIMARY KEY REFERENCES payments (payment_id),
@@ -97,6 +98,8 @@ ALTER TABLE refunds_3 RENAME TO refunds;
 CREATE UNIQUE INDEX refunds_one_per_payment ON refunds (payment_id) WHERE status IN ('pending', 'succeeded');
 CREATE INDEX refunds_by_order ON refunds (order_id);
 CREATE INDEX refunds_by_try ON refunds (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX refunds_by_payment ON refunds (payment_id);
+CREATE INDEX refunds_by_time ON refunds (created_at);
 
 CREATE TABLE receipts (
     receipt_id TEXT PRIMARY KEY,
@@ -141,6 +144,12 @@ FROM cases;
 DROP TABLE cases;
 ALTER TABLE cases_3 RENAME TO cases;
 CREATE UNIQUE INDEX cases_open ON cases (kind, subject) WHERE closed_at IS NULL;
+CREATE INDEX cases_by_subject ON cases (kind, subject);
+CREATE INDEX cases_by_order ON cases (order_id) WHERE order_id IS NOT NULL;
+
+CREATE INDEX notifications_by_time ON notifications (received_at);
+CREATE INDEX notifications_unmatched ON notifications (received_at) WHERE outcome LIKE 'unmatched%';
+CREATE INDEX changes_by_device ON changes (device_uuid, at);
 
 CREATE TABLE sandbox_receipts (
     receipt_id TEXT PRIMARY KEY,

@@ -115,10 +115,9 @@ def failures_after(device_uuid: str, place: Place, limit: int) -> Transaction[li
 def last_failures() -> Transaction[dict[str, Failure]]:
     """The newest failure of each device that has any."""
     rows = yield Statement(
-        f"{_FAILURES} JOIN (SELECT device_uuid, max(created_at) AS newest FROM makes WHERE code IS NOT NULL "
-        "GROUP BY device_uuid) AS last "
-        "ON last.device_uuid = makes.device_uuid AND last.newest = makes.created_at "
-        "WHERE makes.code IS NOT NULL ORDER BY makes.command_id"
+        f"{_FAILURES} WHERE makes.command_id IN (SELECT (SELECT last.command_id FROM makes AS last "
+        "WHERE last.device_uuid = devices.device_uuid AND last.code IS NOT NULL "
+        "ORDER BY last.created_at DESC, last.command_id DESC LIMIT 1) FROM devices)"
     )
     return {failure.device_uuid: failure for failure in many(Failure, rows)}
 

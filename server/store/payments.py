@@ -77,10 +77,10 @@ def books(merchant_id: str, scenario: str, since: int) -> Transaction[tuple[list
     """Every payment of an account since then, and every refund since then."""
     about = (merchant_id, scenario, since)
     mine = "merchant_id = $1 AND scenario = $2"
-    paid = yield Statement(f"SELECT {_PAYMENT} FROM payments WHERE {mine} AND created_at >= $3", about)
+    paid = yield Statement(f"SELECT {_PAYMENT} FROM payments WHERE created_at >= $3 AND {mine}", about)
     back = yield Statement(
-        f"SELECT {_REFUND} FROM refunds WHERE created_at >= $3 "
-        f"AND payment_id IN (SELECT payment_id FROM payments WHERE {mine})",
+        f"SELECT {_REFUND} FROM refunds WHERE created_at >= $3 AND EXISTS (SELECT 1 FROM payments "
+        f"WHERE payments.payment_id = refunds.payment_id AND {mine})",
         about,
     )
     return many(Payment, paid), many(Refund, back)
@@ -112,7 +112,7 @@ def claim_checks(now: int, limit: int = 50) -> Transaction[list[Payment]]:
     rows = yield Statement(
         f"UPDATE payments SET {_lease('next_check_at', _WRITES)} WHERE next_check_at <= $1 "
         f"AND payment_id IN (SELECT payment_id FROM payments WHERE next_check_at <= $1 AND {_FREE} "
-        f"ORDER BY created_at DESC LIMIT $4) RETURNING {_PAYMENT}",
+        f"ORDER BY +created_at DESC LIMIT $4) RETURNING {_PAYMENT}",  # not by the index of all that ever were
         (now, now + WRITE_LEASE_MS, now + READ_LEASE_MS, limit),
     )
     return sorted(many(Payment, rows), key=lambda payment: -payment.created_at)
@@ -143,7 +143,7 @@ def get_refund(refund_id: str) -> Transaction[Refund | None]:
 def open_refund(provider_refund_id: str) -> Transaction[Refund | None]:
     """The refund under way that has this id at its provider, or None."""
     rows = yield Statement(
-        f"SELECT {_REFUND} FROM refunds WHERE next_try_at IS NOT NULL AND provider_refund_id = $1",
+        f"SELECT {_REFUND} FROM refunds WHERE next_try_at > 0 AND provider_refund_id = $1",
         (provider_refund_id,),
     )
     return one(Refund, rows)
@@ -296,9 +296,13 @@ def unmatched_notifications(limit: int) -> Transaction[list[Notification]]:
 def forget_leases(now: int) -> Transaction[None]:
     """The only server starts: what a dead process had taken up is due at once."""
     for table in ("payments", "refunds"):
-        yield Statement(f"UPDATE {table} SET leased_until = NULL WHERE leased_until > $1", (now,))
-    for table, column in _LEASED.items():
+        column = _LEASED[table]
         yield Statement(
-            f"UPDATE {table} SET {column} = $1 WHERE {column} > $1 AND {column} <= $2",
+            f"UPDATE {table} SET leased_until = NULL WHERE {column} > 0 AND leased_until > $1", (now,)
+        )
+    for table, column in _LEASED.items():
+        unhandled = "AND handled_at IS NULL " if table == "notifications" else ""
+        yield Statement(
+            f"UPDATE {table} SET {column} = $1 WHERE {column} > $1 AND {column} <= $2 {unhandled}",
             (now, now + WRITE_LEASE_MS),
         )
