@@ -104,4 +104,5 @@ class Captures:
         now = self._now_ms()
         pause = min(PAUSE_MS * 2 ** min(capture.tries, 10), LONGEST_PAUSE_MS)
         at = now + max(at_least_ms, pause)
-        await self._db.write(held_money.try_capture_later, capture.payment_id, at, why[:500], now)
+        about = (self._rules, capture.payment_id, at, why[:500], now)
+        await self._db.write(held_money.try_capture_later, *about)

@@ -1,6 +1,7 @@
 """What becomes of money that is only held, as whole transactions: taken, or gone back."""
 
 from server.db import Transaction
+from server.key_life import is_old
 from server.money_back import refund_over
 from server.order import AWAITS_DRINK, Event, Status
 from server.progress import Change, Rules, add_refund, happen, open_case
@@ -69,9 +70,14 @@ def capture_refused(rules: Rules, payment_id: str, detail: str, now: int) -> Tra
     return failed
 
 
-def try_capture_later(payment_id: str, at: int, detail: str, now: int) -> Transaction[None]:
-    """Send the capture again at `at`, with the same key and body."""
+def try_capture_later(rules: Rules, payment_id: str, at: int, detail: str, now: int) -> Transaction[None]:
+    """Send the capture again at `at`, with the same body; after a day a person is told."""
     capture = yield from payments.get_capture(payment_id)
     if capture is not None and capture.status == "pending":
         changes = {"next_try_at": at, "tries": capture.tries + 1, "detail": detail, "updated_at": now}
         yield from payments.change_capture(capture, changes)
+        payment = yield from payments.get(payment_id)
+        if is_old(capture.created_at, now) and not (yield from cases.known("capture_failed", payment_id)):
+            order = (yield from orders.get(payment.order_id)) if payment is not None else None
+            told = f"not answered for a day: {detail}"
+            yield from open_case(rules, "capture_failed", payment_id, now, told, order)

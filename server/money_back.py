@@ -1,6 +1,7 @@
 """What becomes of a refund, as whole transactions: sent again, ended, refused, adopted."""
 
 from server.db import Transaction
+from server.key_life import is_old
 from server.order import AWAITS_DRINK, Event, Status
 from server.payments import RefundSnapshot, RefundStatus
 from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, happen, open_case
@@ -35,21 +36,17 @@ def settle_refund(
 
 
 def _tell_if_stuck(rules: Rules, refund: Refund, now: int) -> Transaction[None]:
-    """A refund that does not end is put in front of a person, once; it is followed all the same."""
-    if now - refund.created_at < STUCK_AFTER_MS or (
-        yield from cases.known("refund_failed", refund.refund_id)
-    ):
-        return
-    order = yield from orders.get(refund.order_id)
-    days = (now - refund.created_at) // DAY_MS
-    yield from open_case(
-        rules,
-        "refund_failed",
-        refund.refund_id,
-        now,
-        f"still pending at the provider after {days} days",
-        order,
-    )
+    """A refund that does not end is put in front of a person; it is followed all the same."""
+    if now - refund.created_at >= STUCK_AFTER_MS:
+        days = (now - refund.created_at) // DAY_MS
+        yield from _tell(rules, refund, now, f"still pending at the provider after {days} days")
+
+
+def _tell(rules: Rules, refund: Refund, now: int, detail: str) -> Transaction[None]:
+    """Tell a person of a refund, once."""
+    if not (yield from cases.known("refund_failed", refund.refund_id)):
+        order = yield from orders.get(refund.order_id)
+        yield from open_case(rules, "refund_failed", refund.refund_id, now, detail, order)
 
 
 def refund_refused(rules: Rules, refund_id: str, detail: str, now: int) -> Transaction[Refund | None]:
@@ -88,12 +85,14 @@ def _expect_receipt(rules: Rules, refund: Refund, now: int) -> Transaction[None]
         yield from expect_receipt(rules, payment, now, refund)
 
 
-def try_refund_later(refund_id: str, at: int, detail: str, now: int) -> Transaction[None]:
-    """Send or ask for the refund again at `at`, with the same key and body."""
+def try_refund_later(rules: Rules, refund_id: str, at: int, detail: str, now: int) -> Transaction[None]:
+    """Send or ask for the refund again at `at`, with the same key and body; after a day a person is told."""
     refund = yield from payments.get_refund(refund_id)
     if refund is not None and refund.status == "pending":
         changes = {"next_try_at": at, "tries": refund.tries + 1, "detail": detail, "updated_at": now}
         yield from payments.change_refund(refund, changes)
+        if is_old(refund.created_at, now):
+            yield from _tell(rules, refund, now, f"not answered for a day: {detail}")
 
 
 # --- refunds made by hand at the provider -------------------------------------------------------------

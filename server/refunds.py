@@ -99,7 +99,9 @@ class Refunds:
         log.warning("refund not answered; repeated", refund_id=refund.refund_id, why=str(error))
         now = self._now_ms()
         at = now + max(patience_ms(error), self._pause_ms(refund))
-        await self._db.write(money_back.try_refund_later, refund.refund_id, at, str(error)[:500], now)
+        await self._db.write(
+            money_back.try_refund_later, self._rules, refund.refund_id, at, str(error)[:500], now
+        )
 
     async def _further(self, refund: Refund) -> Refund | None:
         payment = await self._db.read(payments.get, refund.payment_id)
@@ -132,7 +134,12 @@ class Refunds:
         if now is not None and now.status == "pending":
             at = self._now_ms() + self._pause_ms(refund)
             await self._db.write(
-                money_back.try_refund_later, refund.refund_id, at, f"still {snapshot.status}", self._now_ms()
+                money_back.try_refund_later,
+                self._rules,
+                refund.refund_id,
+                at,
+                f"still {snapshot.status}",
+                self._now_ms(),
             )
         return now
 

@@ -146,3 +146,26 @@ def test_money_that_is_one_too_many_is_not_taken_with_the_drink():
         assert "refund_failed" in counter.kinds()
         at_bank = [json.loads(body)["status"] for body in counter.column("SELECT body FROM sandbox_payments")]
         assert sorted(at_bank) == ["succeeded", "waiting_for_capture"]
+
+
+@pytest.mark.parametrize(("made", "case"), [(True, "capture_failed"), (False, "refund_failed")])
+def test_money_of_which_nobody_can_be_asked_for_a_day_is_for_a_person(
+    counter: Counter, made: bool, case: str
+):
+    counter.buy()
+    nobody, again = {
+        "Sandbox": ("UPDATE payments SET scenario = 'Yookassa'", "UPDATE payments SET scenario = 'Sandbox'"),
+        "TBank": (
+            "UPDATE credentials SET scenario = 'Yookassa'",
+            "UPDATE credentials SET scenario = 'TBank'",
+        ),
+    }[counter.scenario]
+    counter.connection.execute(nobody)
+    counter.end(Outcome.MADE if made else Outcome.NOT_MADE)
+    hours(counter, 20)
+    assert counter.kinds() == []
+    hours(counter, 5)
+    assert counter.kinds() == [case]
+    counter.connection.execute(again)
+    hours(counter, 2)
+    assert counter.kinds() == []
