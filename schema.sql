@@ -314,6 +314,16 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_by_device ON changes (device_uuid, at);
 
+-- Files to which finished orders were moved. ----------------------------------------------------------
+
+CREATE TABLE archives (
+    archive_id TEXT PRIMARY KEY,            -- of the file; stands in the file too
+    file TEXT NOT NULL,                     -- where it was when it was last written to
+    before_at BIGINT NOT NULL,              -- it holds only orders made before then
+    orders BIGINT NOT NULL,                 -- how many were moved there
+    updated_at BIGINT NOT NULL
+);
+
 -- The sandbox bank: as its own books would be, apart from ours. ---------------------------------------
 
 CREATE TABLE sandbox_payments (

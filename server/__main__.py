@@ -8,7 +8,7 @@ import sys
 from dataclasses import Field, fields
 from typing import Any
 
-from server import commands, demo, keeping, load, reconcile, serving
+from server import archive, commands, demo, keeping, load, reconcile, report, serving
 from server.errors import DemitasseError, SettingError
 from server.logs import set_up_logs
 from server.settings import Settings, environment, read_settings
@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         reconcile.add_command(commands_of),
         *commands.add_commands(commands_of),
         *keeping.add_commands(commands_of),
+        archive.add_command(commands_of),
+        report.add_command(commands_of),
     ]
     for command in with_settings:
         _add_settings(command)

@@ -20,6 +20,7 @@ PURE = [
     "agent/machine.py",
     "agent/make.py",
     "agent/wire.py",
+    "server/archiving.py",
     "server/books.py",
     "server/custom.py",
     "server/fiscal.py",

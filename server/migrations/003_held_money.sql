@@ -151,6 +151,14 @@ CREATE INDEX notifications_by_time ON notifications (received_at);
 CREATE INDEX notifications_unmatched ON notifications (received_at) WHERE outcome LIKE 'unmatched%';
 CREATE INDEX changes_by_device ON changes (device_uuid, at);
 
+CREATE TABLE archives (
+    archive_id TEXT PRIMARY KEY,
+    file TEXT NOT NULL,
+    before_at BIGINT NOT NULL,
+    orders BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
 CREATE TABLE sandbox_receipts (
     receipt_id TEXT PRIMARY KEY,
     payment_id TEXT NOT NULL REFERENCES sandbox_payments (payment_id),
