@@ -22,6 +22,8 @@ class Scale:
     crowd: int = 10_000
     """Agents that are only connected."""
     crowd_sales: int = 750
+    idle_s: float = 20.0
+    """How long an idle agent is looked at: two of its looks at the machine."""
 
 
 FULL = Scale()
@@ -35,5 +37,6 @@ TINY = Scale(
     paced_sales=4,
     crowd=20,
     crowd_sales=4,
+    idle_s=0.2,
 )
 """For a test that everything runs."""

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bench.rows import crowd, polls, sales
+from bench.rows import agent, crowd, polls, sales
 from bench.scale import Scale
 from bench.table import Figures, Line
 
@@ -26,7 +26,7 @@ class Row(Protocol):
         """Start what is measured; each call of what it yields is one run."""
 
 
-ROWS: Mapping[str, Row] = {"polls": polls, "sales": sales, "crowd": crowd}
+ROWS: Mapping[str, Row] = {"polls": polls, "sales": sales, "crowd": crowd, "agent": agent}
 """Every row by the name that `ROWS=` takes, in the order of the table."""
 
 WITHOUT_WARM_UP = frozenset({"crowd"})

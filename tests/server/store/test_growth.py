@@ -11,13 +11,20 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from server.archiving import Whole
 from server.db import Statement, Transaction
 from server.db.sqlite import open_sqlite, sqlite_text
 from server.errors import Conflict
 from server.migrations import prepare_sqlite
-from server.store import cases, desk, devices, makes, orders, payments, receipts, servers, users
+from server.store import archives, cases, desk, devices, makes, orders, payments, receipts, servers, users
 
-MODULES = (cases, desk, devices, makes, orders, payments, receipts, servers, users)
+MODULES = (archives, cases, desk, devices, makes, orders, payments, receipts, servers, users)
+
+COPIES: dict[Any, dict[str, Any]] = {
+    archives.put_away: {"copies": {"1": Whole()}},
+    archives.forget_notifications: {"copies": [{"notification_id": "1", "received_at": 1}]},
+}
+"""What an archive has a copy of."""
 
 GROWING = (
     "orders|order_events|payments|captures|refunds|receipts|notifications|makes|cases|changes|"
@@ -86,6 +93,7 @@ def asked(function: Callable[..., Transaction[Any]], database: sqlite3.Connectio
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters
     given = {name: some(hints[name]) for name in parameters}
+    given |= COPIES.get(function, {})
     if "changes" in given:
         given["changes"] = {CHANGED.get(function, "updated_at"): 1}
     transaction = function(**given)
