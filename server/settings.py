@@ -17,6 +17,8 @@ from server.vault import split_keys
 NETWORK_RULES = ("off", "log", "enforce")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MOST_WORKERS = 256
+PAYABLE_MINUTES = 60
+"""YooKassa ends a payment an hour after it was begun; an order must not promise more."""
 TOO_MUCH = 10_000_000
 """No time is as long: about four months in seconds."""
 
@@ -47,7 +49,7 @@ class Settings:
     credentials_key_file: str = _setting("", "a file that holds `CREDENTIALS_KEY` instead", secret=True)
     sandbox: bool = _setting(False, "1: serve the sandbox bank; refused when a merchant has live credentials")
     log_level: str = _setting("INFO", "least level logged: DEBUG, INFO, WARNING, ERROR")
-    order_expiration_minutes: int = _setting(15, "how long a new order may be paid")
+    order_expiration_minutes: int = _setting(15, "how long a new order may be paid; at most 60")
     make_life_s: float = _setting(60.0, "how long a paid order waits for its machine")
     make_result_s: float = _setting(180.0, "how long a started drink may stay silent before a person looks")
     manual_make_s: float = _setting(600.0, "how long a customer who paid late may choose drink or money")
@@ -144,6 +146,11 @@ def _check(settings: Settings) -> None:
             )
     if not 0 <= settings.port <= 65535:
         raise SettingError(f"PORT must be between 0 and 65535, not {settings.port}")
+    if settings.order_expiration_minutes > PAYABLE_MINUTES:
+        raise SettingError(
+            f"ORDER_EXPIRATION_MINUTES must be at most {PAYABLE_MINUTES}, as long as a payment at YooKassa "
+            f"lives, not {settings.order_expiration_minutes}"
+        )
     if settings.workers > MOST_WORKERS:
         raise SettingError(f"WORKERS must be between 1 and {MOST_WORKERS}, not {settings.workers}")
     if settings.log_level.upper() not in LOG_LEVELS:

@@ -77,6 +77,12 @@ def test_part_of_a_minute_is_no_whole_number():
         read_settings({"ORDER_EXPIRATION_MINUTES": "1.5"}, {})
 
 
+def test_an_order_lives_no_longer_than_a_payment_at_yookassa():
+    assert read_settings({"ORDER_EXPIRATION_MINUTES": "60"}, {}).order_expiration_minutes == 60
+    with pytest.raises(SettingError, match=r"^ORDER_EXPIRATION_MINUTES must be at most 60, .*, not 61$"):
+        read_settings({"ORDER_EXPIRATION_MINUTES": "61"}, {})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
