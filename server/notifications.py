@@ -39,6 +39,8 @@ log = structlog.get_logger()
 UNMATCHED_TRIES = 5
 """Looks for a payment that no shop of ours knows, before it counts as forged."""
 
+TELL_OF_MONEY = frozenset({"payment.succeeded", "payment.waiting_for_capture", "CONFIRMED", "AUTHORIZED"})
+"""Events, YooKassa's and T-Bank's, which say that money has come."""
 
 LIFE_MS = 24 * 3600 * 1000
 """How long an answer is waited for that could say whose it is: as long as YooKassa repeats a notification."""
@@ -225,7 +227,7 @@ def _asked(notification: Notification, now: int) -> Transaction[str | None]:
     outcome: str | None = "/".join(payment.status for payment in after)
     denied = all(payment.status in ("canceled", "failed") for payment in after)
     young = notification.tries + 1 < UNMATCHED_TRIES
-    if notification.event == "payment.succeeded" and denied and young:
+    if notification.event in TELL_OF_MONEY and denied and young:
         outcome = None  # forged, or the answer was of some time ago: nobody else will ask again
     yield from _done(notification, outcome, now)
     return outcome

@@ -127,6 +127,17 @@ async def test_a_signed_notification_is_only_a_hint(shop: Shop):
     assert (await shop.state())["status"] == "pending"
 
 
+async def test_a_success_that_the_bank_still_denies_is_asked_for_again(shop: Shop):
+    agent = await shop.agent()
+    await shop.finish(await at_bank(shop), "canceled")
+    await shop.becomes("not_paid")
+    assert (await notify(shop)).status == 200
+    await shop.until_rows("SELECT 1 FROM notifications WHERE event = 'CONFIRMED' AND tries = 1")
+    await shop.change("UPDATE sandbox_tbank_payments SET body = replace(body, 'REJECTED', 'CONFIRMED')")
+    shop.later(2)
+    await agent.hear(wire.Make)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"PaymentId": true}'])
 async def test_what_is_no_notification_is_refused(shop: Shop, body: bytes):
     answer = await shop.post("/v1/tbank-webhook", data=body, headers={"Content-Type": "application/json"})
