@@ -133,14 +133,18 @@ class Notifications:
 
     async def _hear_of_stranger(self, notification: Notification) -> str | None:
         """A payment that no row of ours has: a creation still unanswered, stray money, or a forgery."""
+        last = notification.tries + 1 >= UNMATCHED_TRIES
         found = await self._seek(
-            notification, "fetch_payment", lambda shop: shop.fetch_payment(notification.object_id)
+            notification,
+            "fetch_payment",
+            # held, of whoever has not said so: what is not taken by the last look is money that is held
+            lambda shop: shop.fetch_payment(notification.object_id, hold=last),
         )
         if found is not None:
             known = await self._know_stranger(*found)
             if known is not None:
                 return known
-        if notification.tries + 1 < UNMATCHED_TRIES:
+        if not last:
             return None
         if found is not None:
             return f"unmatched: not ours, {found[1].status}"
@@ -155,7 +159,7 @@ class Notifications:
         if ours is not None and ours.provider_payment_id in (None, snapshot.provider_payment_id):
             own = await self._accounts.of(ours.merchant_id, ours.scenario)
             if own.account_id == account.account_id:  # not one that another merchant put our id into
-                await self._till.settle(ours, own, snapshot, "notification")
+                await self._settle_found(ours, own, snapshot.provider_payment_id)
                 return "matched by its metadata"
         if snapshot.status in (PaymentStatus.SUCCEEDED, PaymentStatus.WAITING_FOR_CAPTURE):
             now = self._now_ms()
@@ -163,6 +167,11 @@ class Notifications:
             log.error("money that fits no order", provider_payment_id=snapshot.provider_payment_id)
             return "unmatched: money that fits no order"
         return None if snapshot.status is PaymentStatus.PENDING else f"unmatched: not ours, {snapshot.status}"
+
+    async def _settle_found(self, ours: Payment, own: Account, provider_payment_id: str) -> None:
+        """Ask once more, now that it is known whether its money was to be held first."""
+        call = own.provider.fetch_payment(provider_payment_id, self._till.is_hold(ours))
+        await self._till.settle(ours, own, await counted("fetch_payment", call), "notification")
 
     async def _hear_of_refund(self, notification: Notification) -> str | None:
         ours = await self._db.read(payments.open_refund, notification.object_id)

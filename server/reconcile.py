@@ -89,7 +89,12 @@ async def compare_account(db: Database, account: Account, rules: Rules, since_ms
     """
     books = (account.merchant_id, account.scenario, since_ms - EARLIER_MS)
     ours, refunds = await db.read(payments.books, *books)
-    ids = [payment.provider_payment_id for payment in ours if payment.provider_payment_id is not None]
+    is_hold = rules.bodies(account.scenario).is_hold
+    ids = {
+        payment.provider_payment_id: is_hold(payment.body)
+        for payment in ours
+        if payment.provider_payment_id is not None
+    }
     theirs = await account.provider.payments_since(since_ms, ids)
     their_refunds = await account.provider.refunds_since(since_ms, ids)
     found = differences(ours, refunds, theirs, their_refunds, since_ms)

@@ -11,7 +11,7 @@ NotANotification     a body that is no notification (ValueError)
   OfNoConcern      a genuine one of an event that nothing here depends on
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -277,10 +277,13 @@ class Provider(Protocol):
     async def fetch_refund(self, provider_refund_id: str) -> RefundSnapshot:
         """Return the refund as it stands now."""
 
-    async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
-        """Return every payment since then. A provider without lists is asked for those `of` these ids."""
+    async def payments_since(self, since_ms: int, of: Mapping[str, bool]) -> Sequence[PaymentSnapshot]:
+        """Return every payment since then. A provider without lists is asked for those `of` these ids.
 
-    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
+        `of` says of each whether its money was to be held first.
+        """
+
+    async def refunds_since(self, since_ms: int, of: Collection[str]) -> Sequence[RefundSnapshot]:
         """Return every refund since then. A provider without lists is asked for those of these payments."""
 
     async def receipts_of(

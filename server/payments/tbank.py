@@ -6,7 +6,7 @@ It never repeats a call: what is in doubt is repeated by whoever saved the body 
 import json
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -123,9 +123,9 @@ class Tbank:
         await self._write("Cancel", {**json.loads(body), "ExternalRequestId": key})
         return await self.fetch_payment(provider_payment_id, hold=True)
 
-    async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
+    async def payments_since(self, since_ms: int, of: Mapping[str, bool]) -> Sequence[PaymentSnapshot]:
         """Return those payments; T-Bank has no list of them."""
-        return [await self.fetch_payment(provider_payment_id) for provider_payment_id in of]
+        return [await self.fetch_payment(payment_id, hold) for payment_id, hold in of.items()]
 
     # --- refunds ------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class Tbank:
         """Return nothing: T-Bank's API does not tell of receipts."""
         return []
 
-    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
+    async def refunds_since(self, since_ms: int, of: Collection[str]) -> Sequence[RefundSnapshot]:
         """Return the refunds of those payments; T-Bank has no list of them."""
         return [refund for payment_id in of for refund in await self.refunds_of(payment_id)]
 

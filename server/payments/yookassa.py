@@ -4,7 +4,7 @@ It never repeats a call: what is in doubt is repeated by whoever saved the body 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -117,11 +117,11 @@ class Yookassa:
             of = {"refund_id": _path_part(provider_refund_id)}
         return [yookassa_api.receipt(item) for item in await self._list("/receipts", of)]
 
-    async def payments_since(self, since_ms: int, of: Sequence[str]) -> Sequence[PaymentSnapshot]:
+    async def payments_since(self, since_ms: int, of: Mapping[str, bool]) -> Sequence[PaymentSnapshot]:
         """Return every payment since then, the newest first."""
         return [_payment(item) for item in await self._list("/payments", _since(since_ms))]
 
-    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> Sequence[RefundSnapshot]:
+    async def refunds_since(self, since_ms: int, of: Collection[str]) -> Sequence[RefundSnapshot]:
         """Return every refund since then, the newest first."""
         return [_refund(item) for item in await self._list("/refunds", _since(since_ms))]
 

@@ -38,6 +38,15 @@ async def test_books_that_agree_have_no_differences(shop: Shop):
     assert await shop.open_cases() == []
 
 
+async def test_money_that_is_held_in_both_books_is_no_difference(shop: Shop):
+    await shop.change("UPDATE merchants SET holds_cards_since = 0")
+    agent = await shop.agent()
+    await shop.pay()
+    await agent.hear(wire.Make)
+    assert await shop.column("SELECT status FROM payments") == ["held"]
+    assert await run_comparison(shop.settings, 0) == ([], [])
+
+
 async def test_what_differs_is_a_case_once(shop: Shop):
     await bought(shop, "order-1", made=True)
     await shop.change("UPDATE payments SET status = 'canceled'")

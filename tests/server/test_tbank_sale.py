@@ -127,6 +127,31 @@ async def test_a_signed_notification_is_only_a_hint(shop: Shop):
     assert (await shop.state())["status"] == "pending"
 
 
+async def test_held_money_of_a_payment_that_was_given_up_still_buys_the_drink(shop: Shop):
+    await shop.change("UPDATE merchants SET holds_cards_since = 0")
+    agent = await shop.agent()
+    page = await at_bank(shop)
+    await shop.change(
+        "UPDATE payments SET status = 'failed', provider_payment_id = NULL, next_check_at = NULL"
+    )
+    await shop.change("UPDATE orders SET status = 'not_paid'")
+    await shop.finish(page)
+    await agent.hear(wire.Make)
+    assert await shop.column("SELECT status FROM payments") == ["held"]
+
+
+async def test_held_money_that_fits_no_payment_is_a_case(shop: Shop):
+    await shop.change("UPDATE merchants SET holds_cards_since = 0")
+    await shop.agent()
+    page = await at_bank(shop)
+    await shop.change("DELETE FROM payments")
+    await shop.finish(page)
+    for tries in range(1, 5):
+        await shop.until_rows("SELECT 1 FROM notifications WHERE tries >= $1", tries)
+        shop.later(60)
+    await shop.until_rows("SELECT 1 FROM cases WHERE kind = 'stray_money'")
+
+
 async def test_a_success_that_the_bank_still_denies_is_asked_for_again(shop: Shop):
     agent = await shop.agent()
     await shop.finish(await at_bank(shop), "canceled")

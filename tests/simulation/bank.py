@@ -6,7 +6,7 @@ The same key never makes a second payment or refund; everything else that the pl
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -310,10 +310,10 @@ class Client:
 
         return await self._call(fetch)
 
-    async def payments_since(self, since_ms: int, of: Sequence[str]) -> list[PaymentSnapshot]:
+    async def payments_since(self, since_ms: int, of: Mapping[str, bool]) -> list[PaymentSnapshot]:
         return await self._call(lambda: [self._payment(payment) for payment in self._bank.payments.values()])
 
-    async def refunds_since(self, since_ms: int, of: Sequence[str]) -> list[RefundSnapshot]:
+    async def refunds_since(self, since_ms: int, of: Collection[str]) -> list[RefundSnapshot]:
         return await self._call(lambda: [self._refund(refund) for refund in self._bank.refunds.values()])
 
     async def refunds_of(self, provider_payment_id: str) -> list[RefundSnapshot]:
