@@ -150,6 +150,7 @@ CREATE TABLE payments (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     leased_until BIGINT,                    -- until when one process has it to itself; NULL: none has
+    unasked_since BIGINT,                   -- since when the provider could not be asked; NULL: it answered last
     UNIQUE (order_id, attempt_no)
 );
 CREATE UNIQUE INDEX payments_by_provider_id ON payments (provider_payment_id, merchant_id, scenario)
@@ -268,7 +269,7 @@ CREATE TABLE cases (
     case_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN (
         'outcome_unknown', 'refund_failed', 'payment_mismatch', 'stray_money', 'delivered_and_refunded',
-        'capture_failed', 'receipt_failed', 'books_differ')),
+        'capture_failed', 'receipt_failed', 'books_differ', 'payment_unasked')),
     subject TEXT NOT NULL,                  -- what it is about: one open case per kind and subject
     order_id TEXT REFERENCES orders (order_id),
     device_uuid TEXT REFERENCES devices (device_uuid),

@@ -7,6 +7,7 @@ from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.make import State
 from server.order import Event
+from server.payment_ends import end_by_hand
 from server.progress import EXTRA_PAYMENT, Change, Rules, add_refund, happen
 from server.store import cases, makes, orders, payments
 from server.store.rows import Case, Make, Order, Refund
@@ -16,7 +17,8 @@ REASON_LIMIT = 500
 ACTIONS: dict[str, tuple[str, ...]] = {
     "outcome_unknown": ("made", "not_made", "make_again"),
     "refund_failed": ("refund_again", "returned_by_hand"),
-    "payment_mismatch": ("settled",),
+    "payment_mismatch": ("settled_at_bank",),
+    "payment_unasked": ("settled_at_bank",),
     "stray_money": ("settled",),
     "delivered_and_refunded": ("settled",),
     "capture_failed": ("settled",),
@@ -60,6 +62,8 @@ def settle_case(rules: Rules, decision: Decision, now: int) -> Transaction[Chang
         change = yield from _settle_outcome(rules, case, decision, now)
     elif case.kind == "refund_failed":
         yield from _settle_refund(rules, case, decision, now)
+    elif decision.action == "settled_at_bank":
+        change = yield from end_by_hand(rules, case.subject, decision.user, decision.reason, now)
     yield from cases.close(case.kind, case.subject, now, decision.user, decision.action, decision.reason)
     return change
 

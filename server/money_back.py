@@ -7,7 +7,7 @@ from server.payments import RefundSnapshot, RefundStatus
 from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, happen, open_case
 from server.registration import expect_receipt
 from server.store import cases, orders, payments
-from server.store.rows import Payment, Refund
+from server.store.rows import Order, Payment, Refund
 
 DAY_MS = 24 * 3600 * 1000
 STUCK_AFTER_MS = 3 * DAY_MS
@@ -109,11 +109,13 @@ def adopt_refund(
     order = (yield from orders.get(payment.order_id)) if payment is not None else None
     if payment is None or order is None or snapshot.status is RefundStatus.CANCELED:
         return None
+    if (yield from cases.known("payment_mismatch", payment_id)) and payment.status != "succeeded":
+        yield from _adopt_astray(rules, payment, snapshot, order, now)
+        return None
     if (yield from payments.refund_of(payment_id)) is not None:
         return None
     if snapshot.amount_minor != payment.amount_minor or payment.status != "succeeded":
-        told = f"refund {snapshot.provider_refund_id} of {snapshot.amount_minor} kopecks was made by hand"
-        yield from open_case(rules, "books_differ", snapshot.provider_refund_id, now, told, order)
+        yield from _have_understood(rules, snapshot, order, now)
         return None
     earlier = [
         refund
@@ -138,6 +140,33 @@ def adopt_refund(
         order.order_id, now, "refund_adopted", order.status, order.status, "provider", note
     )
     return change
+
+
+def _have_understood(rules: Rules, snapshot: RefundSnapshot, order: Order, now: int) -> Transaction[None]:
+    told = f"refund {snapshot.provider_refund_id} of {snapshot.amount_minor} kopecks was made by hand"
+    yield from open_case(rules, "books_differ", snapshot.provider_refund_id, now, told, order)
+
+
+def _adopt_astray(
+    rules: Rules, payment: Payment, snapshot: RefundSnapshot, order: Order, now: int
+) -> Transaction[None]:
+    """Take in what was given back of money that was not what we asked for: the order never had that money.
+
+    Until it has gone back nothing is written: its end is told as well.
+    """
+    if snapshot.status is not RefundStatus.SUCCEEDED:
+        return
+    known = yield from payments.refund_of(payment.payment_id)
+    if known is not None and known.provider_refund_id == snapshot.provider_refund_id:
+        return
+    if known is not None or not snapshot.amount_minor:
+        yield from _have_understood(rules, snapshot, order, now)
+        return
+    yield from payments.add_refund(_adopted(rules, payment, snapshot, EXTRA_PAYMENT, now))
+    note = f"{snapshot.provider_refund_id}, {snapshot.amount_minor} kopecks of another sum: {BY_HAND}"
+    yield from orders.add_event(
+        order.order_id, now, "refund_adopted", order.status, order.status, "provider", note
+    )
 
 
 def _adopted(rules: Rules, payment: Payment, snapshot: RefundSnapshot, reason: str, now: int) -> Refund:

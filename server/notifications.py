@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import structlog
 
-from server import settlement
+from server import payment_ends, stray_money
 from server.db import Database, Transaction
 from server.due import DueWork, Work
 from server.errors import Unavailable
@@ -163,7 +163,9 @@ class Notifications:
                 return "matched by its metadata"
         if snapshot.status in (PaymentStatus.SUCCEEDED, PaymentStatus.WAITING_FOR_CAPTURE):
             now = self._now_ms()
-            await self._db.write(settlement.keep_stray_money, self._rules, snapshot, account.merchant_id, now)
+            await self._db.write(
+                stray_money.keep_stray_money, self._rules, snapshot, account.merchant_id, now
+            )
             log.error("money that fits no order", provider_payment_id=snapshot.provider_payment_id)
             return "unmatched: money that fits no order"
         return None if snapshot.status is PaymentStatus.PENDING else f"unmatched: not ours, {snapshot.status}"
@@ -198,10 +200,11 @@ class Notifications:
 
     async def _match_refund(self, payment: Payment, snapshot: RefundSnapshot) -> str:
         """Follow a refund of ours, or take in one that was made by hand; return what became of it."""
-        if payment.status in settlement.OPEN:  # that its money came is not known yet
+        if payment.status in payment_ends.OPEN:  # that its money came is not known yet
             await self._till.check(payment.payment_id, "notification")
         refund = await self._db.read(payments.refund_of, payment.payment_id)
-        if refund is None:
+        other = refund is not None and refund.provider_refund_id not in (None, snapshot.provider_refund_id)
+        if refund is None or (other and refund.status == "succeeded"):
             await self._refunds.adopt(payment, snapshot)
             return "refund made by hand, adopted"
         if refund.status == "pending":

@@ -4,7 +4,6 @@ One function applies what the provider says of a payment, whoever asked (notific
 that the same truth heard five times changes the order once.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,20 +11,15 @@ from server import held_money
 from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
 from server.order import PAYABLE, Event, Status
+from server.payment_ends import OPEN, answered, look_later, payment_over
 from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
-from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, add_refund, happen, open_case
+from server.progress import BY_HAND, EXTRA_PAYMENT, Change, Rules, add_refund, happen
 from server.registration import expect_receipt
-from server.store import cases, devices, orders, payments
+from server.store import devices, orders, payments
 from server.store.rows import Order, Payment
+from server.stray_money import TAKEN, mismatch, went_astray
 
 CHECK_SOON_MS = 2_000
-UNPAYABLE_AFTER_MS = 65 * 60 * 1000
-"""A payment whose creation was never answered cannot be paid any more: its provider ends it after an hour."""
-
-OPEN = ("creating", "pending", "held")
-"""Statuses of a payment that its provider may still change by itself."""
-TAKEN = (PaymentStatus.WAITING_FOR_CAPTURE, PaymentStatus.SUCCEEDED)
-"""The money is with us, or held for us."""
 
 PAY_AGAIN = frozenset({Status.CREATED, Status.NOT_PAID})
 
@@ -130,63 +124,12 @@ def payment_created(payment_id: str, snapshot: PaymentSnapshot, now: int) -> Tra
         "confirmation_kind": snapshot.confirmation.kind if snapshot.confirmation else None,
         "next_check_at": now + CHECK_SOON_MS,
         "updated_at": now,
+        "unasked_since": None,
     }
     return (yield from payments.change(payment, changes))
 
 
-def payment_refused(rules: Rules, payment_id: str, detail: str, now: int) -> Transaction[Change | None]:
-    """The provider will not have the payment: the order may be tried again."""
-    payment = yield from payments.get(payment_id)
-    if payment is None or payment.status != "creating":
-        return None
-    yield from payments.change(
-        payment, {"status": "failed", "detail": detail, "next_check_at": None, "updated_at": now}
-    )
-    return (yield from _payment_over(rules, payment, now, detail))
-
-
-def payment_not_known(rules: Rules, payment_id: str, detail: str, now: int) -> Transaction[Change | None]:
-    """The provider does not know the payment, and it can no longer be paid: a person looks for its money."""
-    payment = yield from payments.get(payment_id)
-    if payment is None or payment.status not in OPEN:
-        return None
-    order = yield from orders.get(payment.order_id)
-    told = f"payment {payment.provider_payment_id}: {detail}"
-    yield from open_case(rules, "payment_mismatch", payment_id, now, told, order)
-    yield from payments.change(
-        payment, {"status": "failed", "detail": detail, "next_check_at": None, "updated_at": now}
-    )
-    return (yield from _payment_over(rules, payment, now, detail))
-
-
-def look_later(payment_id: str, at: int | None, now: int) -> Transaction[None]:
-    """Ask the provider about the payment again at `at`."""
-    payment = yield from payments.get(payment_id)
-    if payment is not None and payment.status in OPEN:
-        yield from payments.change(
-            payment, {"next_check_at": at, "checks": payment.checks + 1, "updated_at": now}
-        )
-
-
 # --- what the provider says of a payment ----------------------------------------------------------------
-
-
-def mismatch(payment: Payment, snapshot: PaymentSnapshot, account_id: str, test: bool | None) -> str | None:
-    """Return what is wrong when the provider's payment is not the one we asked for; None: it is.
-
-    `test` is whether the account is a test shop's; None: it cannot be told.
-    """
-    if snapshot.amount_minor != payment.amount_minor:
-        return f"amount is {snapshot.amount_minor}, not {payment.amount_minor} kopecks"
-    if snapshot.currency != payment.currency:
-        return f"currency is {snapshot.currency}, not {payment.currency}"
-    if snapshot.account_id is not None and snapshot.account_id != account_id:
-        return f"it was paid to shop {snapshot.account_id}, not {account_id}"
-    if test is not None and snapshot.test is not test:
-        return f"test is {snapshot.test}, and the shop's is {test}"
-    if snapshot.metadata.get("order_id", payment.order_id) != payment.order_id:
-        return f"it is for order {snapshot.metadata.get('order_id')!r}, not {payment.order_id}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -216,9 +159,10 @@ def settle_payment(
         payment = (yield from payment_created(payment_id, snapshot, now)) or payment
     if payment.status not in OPEN and not (yield from _found_after_all(payment, snapshot)):
         return Settled()
+    payment = yield from answered(payment, now)
     wrong = mismatch(payment, snapshot, account_id, test)
-    if wrong is not None and snapshot.status is not PaymentStatus.CANCELED:  # that is an end without money
-        return (yield from _astray(rules, payment, snapshot, wrong, now))
+    if wrong is not None and snapshot.status in TAKEN:  # until then there is no money, and may never be
+        return Settled(astray=(yield from went_astray(rules, payment, snapshot, wrong, now)))
     match payment.status, snapshot.status:
         case "held", PaymentStatus.SUCCEEDED:
             yield from held_money.was_taken(rules, payment, now)
@@ -228,7 +172,7 @@ def settle_payment(
         case _, PaymentStatus.CANCELED:
             changes = {"status": "canceled", "detail": snapshot.reason}
             yield from payments.change(payment, {**changes, "next_check_at": None, "updated_at": now})
-            return _settled((yield from _payment_over(rules, payment, now, snapshot.reason)))
+            return _settled((yield from payment_over(rules, payment, now, snapshot.reason)))
         case "pending" | "canceled" | "failed", status if status in TAKEN:
             return (yield from _paid(rules, payment, snapshot, next_check_at, now, cause))
     yield from look_later(payment_id, next_check_at, now)
@@ -244,19 +188,6 @@ def _found_after_all(payment: Payment, snapshot: PaymentSnapshot) -> Transaction
 
 def _settled(change: Change | None) -> Settled:
     return Settled((change,) if change else ())
-
-
-def _astray(
-    rules: Rules, payment: Payment, snapshot: PaymentSnapshot, wrong: str, now: int
-) -> Transaction[Settled]:
-    """Money, or the claim of it, that is not what we asked for: nothing moves, a person looks, once."""
-    yield from look_later(payment.payment_id, now + 60_000, now)
-    if (yield from cases.known("payment_mismatch", payment.payment_id)):
-        return Settled()
-    order = yield from orders.get(payment.order_id)
-    detail = f"payment {snapshot.provider_payment_id} ({snapshot.status}): {wrong}"
-    yield from open_case(rules, "payment_mismatch", payment.payment_id, now, detail, order)
-    return Settled(astray=detail)
 
 
 def _paid(
@@ -301,32 +232,3 @@ def _give_back_extra(rules: Rules, payment: Payment, order: Order, now: int, cau
     yield from add_refund(rules, payment, now, EXTRA_PAYMENT)
     note = f"payment {payment.payment_id} came when the order was {order.status}; it goes back"
     yield from orders.add_event(order.order_id, now, "extra_payment", order.status, order.status, cause, note)
-
-
-def _payment_over(rules: Rules, payment: Payment, now: int, detail: str) -> Transaction[Change | None]:
-    """A payment ended without money: the order may be tried again, unless another attempt is under way."""
-    order = yield from orders.get(payment.order_id)
-    newest = (yield from payments.of_order(payment.order_id))[-1]
-    if order is None or order.status != Status.PENDING or newest.payment_id != payment.payment_id:
-        return None
-    return (yield from happen(rules, order, Event.PAYMENT_CANCELED, now, "provider", said=detail))
-
-
-def keep_stray_money(
-    rules: Rules, snapshot: PaymentSnapshot, merchant_id: str, now: int
-) -> Transaction[None]:
-    """Money that the provider confirms and that fits no payment of ours: kept, and shown to a person."""
-    detail = json.dumps(
-        {
-            "merchant": merchant_id,
-            "provider_payment_id": snapshot.provider_payment_id,
-            "status": snapshot.status,
-            "amount_minor": snapshot.amount_minor,
-            "currency": snapshot.currency,
-            "metadata": dict(snapshot.metadata),
-        },
-        ensure_ascii=False,
-    )
-    order_id = snapshot.metadata.get("order_id")
-    order = (yield from orders.get(order_id)) if order_id else None
-    yield from open_case(rules, "stray_money", snapshot.provider_payment_id, now, detail, order)

@@ -439,6 +439,9 @@ CASES: dict[str, Text] = {
     "delivered_and_refunded": Text("Напиток выдан, а деньги возвращены", "Drink made and money returned"),
     "refund_failed": Text("Возврат не прошёл", "The refund did not work"),
     "payment_mismatch": Text("Платёж не сходится с заказом", "The payment does not match the order"),
+    "payment_unasked": Text(
+        "Платёж сутки не удаётся проверить в банке", "The bank could not be asked about a payment for a day"
+    ),
     "stray_money": Text("Деньги пришли не по заказу", "Money came for no open order"),
     "capture_failed": Text("Удержанные деньги не списались", "The held money could not be taken"),
     "receipt_failed": Text("Чек не зарегистрирован", "The receipt was not registered"),
@@ -449,6 +452,9 @@ CASES: dict[str, Text] = {
     "refund_again": Text("Отправить возврат ещё раз", "Send the refund again"),
     "returned_by_hand": Text("Деньги возвращены вручную", "Returned by hand"),
     "settled": Text("Разобрались", "Settled"),
+    "settled_at_bank": Text(
+        "Деньги улажены в кабинете банка", "The money is settled in the bank's own cabinet"
+    ),
     "done": Text("Случай закрыт.", "The case is closed."),
 }
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from server import settlement
+from server import payment_ends, settlement
 from server.db import Database
 from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
@@ -30,7 +30,7 @@ from server.payments import (
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Change, Rules
-from server.settlement import UNPAYABLE_AFTER_MS, Wish
+from server.settlement import Wish
 from server.store import payments
 from server.store.rows import Device, Order, Payment
 from server.texts import text
@@ -176,13 +176,13 @@ class Till:
         except (Declined, Misconfigured) as error:
             log.error("payment refused by the provider", payment_id=payment.payment_id, why=str(error))
             change = await self._db.write(
-                settlement.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
+                payment_ends.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
             )
             self.tell([change])
             return None
         except (ProviderError, Unavailable) as error:
             log.warning("payment not answered; repeated", payment_id=payment.payment_id, why=str(error))
-            await self._later(payment, patience_ms(error))
+            await self._cannot_ask(payment, error)
             return None
         return await self._db.write(settlement.payment_created, payment.payment_id, snapshot, self._now_ms())
 
@@ -190,7 +190,7 @@ class Till:
 
     async def check(self, payment_id: str, cause: str) -> None:
         """Ask the provider about a payment and apply its answer. Harmless when nothing has changed."""
-        payment = await self._taken(payment_id, settlement.OPEN)
+        payment = await self._taken(payment_id, payment_ends.OPEN)
         if payment is not None:
             await self._ask(payment, cause)
 
@@ -224,24 +224,26 @@ class Till:
             await self._not_known(payment, str(error))
         except (ProviderError, Unavailable) as error:
             log.warning("payment cannot be asked for", payment_id=payment.payment_id, why=str(error))
-            await self._later(payment, patience_ms(error))
+            await self._cannot_ask(payment, error)
         else:
             await self.settle(payment, account, snapshot, cause)
 
     async def _not_known(self, payment: Payment, why: str) -> None:
         """The provider no longer knows a payment that it made: perhaps the shop's account was changed."""
         now = self._now_ms()
-        if now - payment.created_at < UNPAYABLE_AFTER_MS:
-            await self._later(payment, 0)
+        if now - payment.created_at < payment_ends.UNPAYABLE_AFTER_MS:
+            await self._later(payment)
             return
         log.error("payment not known to its provider", payment_id=payment.payment_id, why=why)
-        change = await self._db.write(settlement.payment_not_known, self._rules, payment.payment_id, why, now)
+        change = await self._db.write(
+            payment_ends.payment_not_known, self._rules, payment.payment_id, why, now
+        )
         self.tell([change])
 
     async def _create_again(self, payment: Payment) -> None:
         """Repeat a creation that was not answered; one that nobody can pay any more is looked for instead."""
         now = self._now_ms()
-        if now - payment.created_at < UNPAYABLE_AFTER_MS:
+        if now - payment.created_at < payment_ends.UNPAYABLE_AFTER_MS:
             await self._create(payment)
             return
         try:
@@ -256,7 +258,7 @@ class Till:
             await self.settle(payment, account, found, "list")
             return
         change = await self._db.write(
-            settlement.payment_refused, self._rules, payment.payment_id, "never answered", now
+            payment_ends.payment_refused, self._rules, payment.payment_id, "never answered", now
         )
         self.tell([change])
 
@@ -264,10 +266,10 @@ class Till:
         """Look again later; in the end a person does."""
         now = self._now_ms()
         if not is_old(payment.created_at, now):
-            await self._later(payment, patience_ms(error))
+            await self._cannot_ask(payment, error)
             return
         log.error("payment never answered", payment_id=payment.payment_id, why=str(error))
-        lost = settlement.payment_not_known
+        lost = payment_ends.payment_not_known
         self.tell([await self._db.write(lost, self._rules, payment.payment_id, str(error)[:500], now)])
 
     async def settle(self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str) -> None:
@@ -291,10 +293,16 @@ class Till:
             )
         self.tell(settled.changes)
 
-    async def _later(self, payment: Payment, at_least_ms: int) -> None:
+    async def _later(self, payment: Payment) -> None:
         now = self._now_ms()
-        at = now + max(at_least_ms, self._pause_ms(payment, now))
-        await self._db.write(settlement.look_later, payment.payment_id, at, now)
+        at = now + self._pause_ms(payment, now)
+        await self._db.write(payment_ends.look_later, payment.payment_id, at, now)
+
+    async def _cannot_ask(self, payment: Payment, error: Exception) -> None:
+        now = self._now_ms()
+        at = now + max(patience_ms(error), self._pause_ms(payment, now))
+        why = str(error)[:500]
+        await self._db.write(payment_ends.cannot_ask, self._rules, payment.payment_id, at, why, now)
 
     def _pause_ms(self, payment: Payment, now: int) -> int:
         fresh = payment.status != "held" and now - payment.created_at <= self._pace.fast_until_ms

@@ -36,6 +36,7 @@ CREATE TABLE payments_3 (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     leased_until BIGINT,
+    unasked_since BIGINT,
     UNIQUE (order_id, attempt_no)
 );
 INSERT INTO payments_3 (
@@ -123,7 +124,7 @@ CREATE TABLE cases_3 (
     case_id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN (
         'outcome_unknown', 'refund_failed', 'payment_mismatch', 'stray_money', 'delivered_and_refunded',
-        'capture_failed', 'receipt_failed', 'books_differ')),
+        'capture_failed', 'receipt_failed', 'books_differ', 'payment_unasked')),
     subject TEXT NOT NULL,
     order_id TEXT REFERENCES orders (order_id),
     device_uuid TEXT REFERENCES devices (device_uuid),

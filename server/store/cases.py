@@ -17,9 +17,21 @@ def get(case_id: str) -> Transaction[Case | None]:
     return one(Case, (yield Statement(f"SELECT {_ALL} FROM cases WHERE case_id = $1", (case_id,))))
 
 
-def known(kind: str, subject: str) -> Transaction[bool]:
-    """Whether there was ever a case of this kind for this subject, open or closed."""
-    rows = yield Statement("SELECT 1 FROM cases WHERE kind = $1 AND subject = $2 LIMIT 1", (kind, subject))
+def known(kind: str, subject: str, since: int = 0) -> Transaction[bool]:
+    """Whether a case of this kind was opened for this subject since then, be it open or closed."""
+    rows = yield Statement(
+        "SELECT 1 FROM cases WHERE kind = $1 AND subject = $2 AND opened_at >= $3 LIMIT 1",
+        (kind, subject, since),
+    )
+    return bool(rows)
+
+
+def told(kind: str, subject: str, detail: str) -> Transaction[bool]:
+    """Whether there was ever a case of this kind for this subject that says so, or one is open."""
+    rows = yield Statement(
+        "SELECT 1 FROM cases WHERE kind = $1 AND subject = $2 AND (detail = $3 OR closed_at IS NULL) LIMIT 1",
+        (kind, subject, detail),
+    )
     return bool(rows)
 
 

@@ -76,6 +76,7 @@ class Payment:
     created_at: int
     updated_at: int
     leased_until: int | None = None
+    unasked_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

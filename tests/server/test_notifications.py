@@ -152,7 +152,7 @@ async def test_money_that_is_not_what_we_asked_for_moves_nothing(shop: Shop, log
 async def test_a_wrong_payment_is_told_once_also_when_its_case_is_closed(shop: Shop, logs: list[Any]):
     await shop.agent()
     payment_id = await at_bank(shop)
-    await shop.change_at_bank({"amount.value": "1.00"})
+    await shop.change_at_bank({"amount.value": "1.00", "status": "succeeded"})
     for _ in range(3):
         await notify(shop, payment_id)
         await shop.change("UPDATE cases SET closed_at = 1")
@@ -255,10 +255,10 @@ async def test_a_part_that_was_given_back_by_hand_is_a_case(shop: Shop):
     assert await shop.rows("SELECT 1 FROM refunds") == []
 
 
-async def refund_by_hand(shop: Shop, page: str, value: str = "90.00") -> None:
+async def refund_by_hand(shop: Shop, page: str, value: str = "90.00", key: str = "by-hand") -> None:
     body = {"payment_id": page.rsplit("/", 1)[1], "amount": {"value": value, "currency": "RUB"}}
     authorization = aiohttp.encode_basic_auth(ACCOUNT_ID, SECRET_KEY)
-    headers = {"Idempotence-Key": "by-hand", "Authorization": authorization}
+    headers = {"Idempotence-Key": key, "Authorization": authorization}
     assert (await shop.post("/sandbox/v3/refunds", json=body, headers=headers)).status == 200
     shop.later(3)
 
