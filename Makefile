@@ -29,8 +29,8 @@ check: .venv/test ## check style and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=polls,sales)
-	@.venv/bin/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDER),--folder $(FOLDER))
+bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=polls,sales GROWN=10000000)
+	@.venv/bin/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(GROWN),--grown $(GROWN)) $(if $(FOLDER),--folder $(FOLDER))
 
 chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats; DATABASE_URL, WORKERS=2)
 	@.venv/bin/python -m tests.chaos --orders $(or $(ORDERS),200) $(if $(SEED),--seed $(SEED)) \

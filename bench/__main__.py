@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.host import described
@@ -21,13 +22,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", metavar="ROW,…", default="", help=f"of {', '.join(ROWS)} (default: all)")
     parser.add_argument("--tiny", action="store_true", help="loads so small that figures mean nothing")
     parser.add_argument("--folder", type=Path, help="where databases and journals are made: choose the disk")
+    parser.add_argument(
+        "--grown",
+        metavar="N",
+        type=int,
+        default=FULL.grown,
+        help="finished orders that the row growth sells beside",
+    )
     options = parser.parse_args(arguments)
     names = [name for name in options.rows.split(",") if name] or list(ROWS)
     if unknown := set(names) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     raise_file_limit()
     with tempfile.TemporaryDirectory(prefix="demitasse-bench-", dir=options.folder) as folder:
-        asyncio.run(_until_told(measure(names, TINY if options.tiny else FULL, Path(folder))))
+        scale = TINY if options.tiny else replace(FULL, grown=options.grown)
+        asyncio.run(_until_told(measure(names, scale, Path(folder))))
     return 0
 
 
@@ -46,7 +55,7 @@ async def measure(names: Sequence[str], scale: Scale, folder: Path) -> None:
         place = folder / name
         place.mkdir()
         runs = await _runs(name, place, scale)
-        print(*(printed(line, runs) for line in ROWS[name].LINES), sep="\n", flush=True)
+        print(*(printed(line.of(scale), runs) for line in ROWS[name].LINES), sep="\n", flush=True)
 
 
 async def _runs(name: str, folder: Path, scale: Scale) -> list[Figures]:

@@ -24,6 +24,12 @@ class Scale:
     crowd_sales: int = 750
     idle_s: float = 20.0
     """How long an idle agent is looked at: two of its looks at the machine."""
+    grown: int = 1_000_000
+    """Finished orders in the database whose sales are held against an empty one's."""
+    grown_agents: int = 20
+    grown_sales: int = 20
+    """Sold by each of the two in turn, again and again in one run."""
+    grown_per_s: float = 10.0
 
 
 FULL = Scale()
@@ -38,5 +44,8 @@ TINY = Scale(
     crowd=20,
     crowd_sales=4,
     idle_s=0.2,
+    grown=2_000,
+    grown_agents=2,
+    grown_sales=2,
 )
 """For a test that everything runs."""

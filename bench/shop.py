@@ -50,7 +50,12 @@ def device_name(number: int) -> str:
 
 def order_name(number: int) -> str:
     """Return the id of an order; the provider knows its payment as `provider_name`."""
-    return f"order-{number}"
+    return f"m-{_scattered(number)}"
+
+
+def payment_name(number: int) -> str:
+    """Return our own id of the payment of an order."""
+    return _numbered(number, "pay")
 
 
 def provider_name(number: int) -> str:
@@ -111,7 +116,12 @@ def _orders(numbers: Iterable[int], machines: Sequence[str], now: int) -> Transa
 
 
 def _numbered(number: int, kind: str) -> str:
-    return f"{kind}-{number}"
+    return f"{kind}-{_scattered(number)}"
+
+
+def _scattered(number: int) -> str:
+    """Return a text for a number, far from its neighbours' as real ids are."""
+    return f"{number * 2654435761 % 2**32:08x}-{number}"
 
 
 def _new_order(number: int, device_uuid: str, now: int) -> Order:

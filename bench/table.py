@@ -1,8 +1,10 @@
 """What a measurement gives and how it stands in the table: figures, bars, medians. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+
+from bench.scale import Scale
 
 Figures = Mapping[str, float]
 """What one run has measured, by name."""
@@ -24,6 +26,10 @@ class Line:
     least: float | None = None
     aim: float | None = None
     more_is_better: bool = False
+
+    def of(self, scale: Scale) -> "Line":
+        """Return it with the loads' sizes where it speaks of them."""
+        return replace(self, what=self.what.format(scale=scale))
 
 
 HEAD = (

@@ -1,8 +1,8 @@
 """The rows of the table, a module each.
 
-A module offers `LINES`, the lines that it prints, and `prepared(folder, scale)`, an asynchronous context
-manager that starts what it measures and yields a function: each call is one run and returns its figures, ours
-and those of the bare parts.
+A module offers `LINES`, the lines that it prints (`{scale.…}` in them stands for the size of a load), and
+`prepared(folder, scale)`, an asynchronous context manager that starts what it measures and yields a function:
+each call is one run and returns its figures, ours and those of the bare parts.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bench.rows import agent, crowd, polls, sales
+from bench.rows import agent, crowd, growth, polls, sales
 from bench.scale import Scale
 from bench.table import Figures, Line
 
@@ -26,7 +26,13 @@ class Row(Protocol):
         """Start what is measured; each call of what it yields is one run."""
 
 
-ROWS: Mapping[str, Row] = {"polls": polls, "sales": sales, "crowd": crowd, "agent": agent}
+ROWS: Mapping[str, Row] = {
+    "polls": polls,
+    "sales": sales,
+    "growth": growth,
+    "crowd": crowd,
+    "agent": agent,
+}
 """Every row by the name that `ROWS=` takes, in the order of the table."""
 
 WITHOUT_WARM_UP = frozenset({"crowd"})
