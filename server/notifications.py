@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import structlog
 
-from server import payment_ends, stray_money
+from server import payment_ends, strangers, stray_money
 from server.db import Database, Transaction
 from server.due import DueWork, Work
-from server.errors import Unavailable
+from server.errors import TooMany, Unavailable
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Hint,
@@ -66,6 +66,7 @@ class Notifications:
         self._refunds = refunds
         self._rules = rules
         self._now_ms = now_ms
+        self._senders = strangers.Senders()
         self._work = DueWork("notifications", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -85,15 +86,31 @@ class Notifications:
     async def _next_at(self) -> int | None:
         return await self._db.read(payments.next_notification)
 
-    async def keep(self, provider: str, hint: Hint, body: str) -> None:
-        """Store a notification; when this returns it will be worked on, whatever happens."""
+    async def keep(self, provider: str, hint: Hint, body: str, sender: str | None = None) -> None:
+        """Store a notification; when this returns it will be worked on, whatever happens.
+
+        `sender` is the address of one who has not proved who he is. Raises TooMany or Unavailable when it is
+        not about a payment of ours and he, or all of them, have sent too many such.
+        """
         now = self._now_ms()
         name = hashlib.sha256(f"{provider}|{hint.event}|{hint.object_id}".encode()).hexdigest()[:32]
         lease_ends = now + payments.WRITE_LEASE_MS  # taken up here and now, by `work_on`
         kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, lease_ends)
-        await self._db.write(payments.keep_notification, kept)
+        if sender is None:
+            await self._db.write(payments.keep_notification, kept)
+        elif not await self._db.write(strangers.keep_ours, kept, hint.payment_id or hint.object_id):
+            await self._keep_strange(kept, sender)
         NOTIFICATIONS.labels("stored").inc()
         self._work.start(name, partial(self.work_on, kept))
+
+    async def _keep_strange(self, kept: Notification, sender: str) -> None:
+        about = f"{kept.provider} {kept.object_id} from {sender}"
+        if not self._senders.may_send(sender):
+            NOTIFICATIONS.labels("refused").inc()
+            raise TooMany("too_many_requests", f"notifications that are not ours: {about}")
+        if not await self._db.write(strangers.keep_strange, kept):
+            NOTIFICATIONS.labels("refused").inc()
+            raise Unavailable("service_unavailable", f"too many notifications that are not ours: {about}")
 
     async def work_on(self, notification: Notification) -> None:
         """Ask the provider about what a notification names, and apply the answer."""

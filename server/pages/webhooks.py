@@ -21,7 +21,10 @@ def routes() -> list[web.RouteDef]:
 
 
 async def yookassa(request: web.Request) -> web.Response:
-    """YooKassa's notification: 200 once stored; a malformed one is refused and changes nothing."""
+    """YooKassa's notification: 200 once stored; a malformed one is refused and changes nothing.
+
+    So is one too many that is not about a payment of ours: YooKassa sends again what was not answered 200.
+    """
     _check_network(request)
     raw = await json_bytes(request)
     try:
@@ -30,7 +33,8 @@ async def yookassa(request: web.Request) -> web.Response:
         return web.json_response({})
     except NotANotification as error:
         raise BadRequest("invalid_request", str(error)) from error
-    await request.app[keys.NOTIFICATIONS].keep("yookassa", hint, raw.decode("utf-8", "replace"))
+    body, sender = raw.decode("utf-8", "replace"), client_address(request)
+    await request.app[keys.NOTIFICATIONS].keep("yookassa", hint, body, sender)
     return web.json_response({})
 
 

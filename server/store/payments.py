@@ -166,6 +166,12 @@ def refunds_of_order(order_id: str) -> Transaction[list[Refund]]:
     return many(Refund, rows)
 
 
+def refund_ids(payment_id: str) -> Transaction[set[str | None]]:
+    """The provider's ids of a payment's refunds; None is in it when one's is not known yet."""
+    rows = yield Statement("SELECT provider_refund_id FROM refunds WHERE payment_id = $1", (payment_id,))
+    return {row["provider_refund_id"] for row in rows}
+
+
 def change_refund(refund: Refund, changes: dict[str, Any]) -> Transaction[Refund | None]:
     """Write just `changes` if the refund still has `refund`'s status; None: someone was first.
 
@@ -265,6 +271,17 @@ def keep_notification(notification: Notification) -> Transaction[None]:
         "next_try_at = excluded.next_try_at, received_at = excluded.received_at",
         values,
     )
+
+
+def open_notifications(provider: str, most: int) -> Transaction[int]:
+    """How many of the provider's notifications are not confirmed yet; `most`, if there are more."""
+    rows = yield Statement(
+        "SELECT count(*) AS n FROM (SELECT 1 AS found FROM notifications "
+        "WHERE handled_at IS NULL AND provider = $1 LIMIT $2) AS waiting",
+        (provider, most),
+    )
+    count: int = rows[0]["n"]
+    return count
 
 
 def claim_notifications(now: int, limit: int = 50) -> Transaction[list[Notification]]:
