@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.databases",
     "tests.injected_answers",
     "tests.leaks",
+    "tests.logs",
     "tests.workers",
     "pytester",
 ]

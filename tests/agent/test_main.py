@@ -7,12 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from agent.__main__ import main
 from agent.journal import Journal
@@ -26,13 +25,6 @@ LIMIT_S = 60.0
 """Longest wait for a process, also on a machine that has much else to do."""
 
 started: list[Process] = []
-
-
-@pytest.fixture(autouse=True)
-def logging_of_its_own() -> Iterator[None]:
-    """What `main` sets up writes to this test's standard error, which is closed after it."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture

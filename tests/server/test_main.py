@@ -4,11 +4,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from server.__main__ import main
 from tests.fakes.ports import free_port
@@ -17,11 +15,9 @@ LIMIT_S = 60.0
 
 
 @pytest.fixture(autouse=True)
-def settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A database of the test's own; what `main` sets up logs to a standard error that is closed."""
+def settings_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of the test's own."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
-    yield
-    structlog.reset_defaults()
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -7,12 +7,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import structlog
 
 from server import workers
 from server.__main__ import main
@@ -52,13 +51,6 @@ class Running:
         async with asyncio.timeout(WAIT_S):
             while len(self.pids) != number or without.intersection(self.pids):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-
-
-@pytest.fixture(autouse=True)
-def logs_of_its_own() -> Iterator[None]:
-    """What `main` sets up logs to a standard error that is closed."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture
