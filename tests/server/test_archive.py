@@ -2,13 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from agent.wire import Actuated, Code, MakeState
 from server import report
@@ -33,13 +32,6 @@ NOW = START_MS + 400 * DAY_MS
 
 class Cut(Exception):
     """The power goes."""
-
-
-@pytest.fixture(autouse=True)
-def no_log_of_its_own() -> Iterator[None]:
-    """What `main` sets up logs to a standard error that is closed when its test is over."""
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture
