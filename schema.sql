@@ -24,6 +24,7 @@ CREATE TABLE credentials (
     scenario TEXT NOT NULL,                 -- which provider they are for
     body TEXT NOT NULL,                     -- JSON: account_id, secret_key, ...
     updated_at BIGINT NOT NULL,
+    heard_at BIGINT,                        -- when a notification of this shop came last, to a minute
     PRIMARY KEY (merchant_id, scenario)
 );
 

@@ -30,7 +30,7 @@ from server.payments.counted import counted
 from server.payments.tbank_codes import refund_told
 from server.progress import Rules
 from server.refunds import Refunds
-from server.store import payments
+from server.store import devices, payments
 from server.store.rows import Notification, Payment
 from server.till import Till
 
@@ -252,6 +252,8 @@ class Notifications:
 def _asked(notification: Notification, now: int) -> Transaction[str | None]:
     """The payments that a notification names were asked for: return what became of it; None: try again."""
     after = yield from payments.by_provider_id(notification.object_id)
+    for payment in after:
+        yield from devices.heard(payment.merchant_id, payment.scenario, notification.received_at)
     # asked and answered: the timer goes on if the provider did not answer or says pending
     outcome: str | None = "/".join(payment.status for payment in after)
     denied = all(payment.status in ("canceled", "failed") for payment in after)

@@ -537,6 +537,11 @@ TECH: dict[str, Text] = {
     "notifications_title": Text(
         "Уведомления, которые ни к чему не подошли", "Notifications that fit nothing"
     ),
+    "shops_title": Text("Последнее уведомление каждого магазина", "The last notification of each shop"),
+    "never_heard": Text(
+        "Ещё ни одного: проверьте адрес уведомлений в кабинете банка. Платежи проверяются и без них.",
+        "None yet: check the notification address in the bank's cabinet. Payments are found without them.",
+    ),
     "no_notifications": Text("Таких уведомлений нет.", "There are none."),
     "received": Text("Получено", "Received"),
 }

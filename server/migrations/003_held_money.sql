@@ -5,6 +5,7 @@
 ALTER TABLE merchants ADD COLUMN holds_cards_since BIGINT;
 ALTER TABLE merchants ADD COLUMN receipt TEXT;
 ALTER TABLE drinks ADD COLUMN receipt TEXT;
+ALTER TABLE credentials ADD COLUMN heard_at BIGINT;
 ALTER TABLE orders ADD COLUMN email TEXT;
 ALTER TABLE agents ADD COLUMN server_id TEXT;
 

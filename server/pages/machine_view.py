@@ -8,7 +8,7 @@ from server.moments import age, instant, moment
 from server.money import price_text
 from server.order import AWAITS_DRINK, Status
 from server.sale import why_not_selling
-from server.store.desk import Failure, Machine, OpenCase
+from server.store.desk import Failure, Machine, OpenCase, Shop
 from server.store.rows import Agent, Notification
 from server.texts import Text, failure, text
 
@@ -146,6 +146,14 @@ def case(one: OpenCase, now: int, lang: str) -> dict[str, Any]:
             for name in ACTIONS[one.kind]
         ],
     }
+
+
+def shop(one: Shop, now: int, lang: str) -> dict[str, Any]:
+    """Return a merchant's account as the list shows it."""
+    heard = None
+    if one.heard_at is not None:
+        heard = f"{moment(one.heard_at)} ({age(one.heard_at, now, lang)})"
+    return {"merchant_name": one.merchant_name, "scenario": one.scenario, "heard_text": heard}
 
 
 def notification(one: Notification) -> dict[str, Any]:

@@ -234,6 +234,7 @@ async def _cases_page(
     context = {
         "cases": [machine_view.case(one, now, lang) for one in waiting],
         "notifications": [machine_view.notification(one) for one in stray],
+        "shops": [machine_view.shop(one, now, lang) for one in await db.read(desk.shops)],
         "done": done,
         "error": error,
     }

@@ -58,6 +58,15 @@ class OpenCase:
     refund_status: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A merchant's account at a provider, and when a notification about a payment of it came last."""
+
+    merchant_name: str
+    scenario: str
+    heard_at: int | None
+
+
 @dataclass(frozen=True)
 class Machine:
     """A device with all that its line in the list says. `agent` is None until it had a token."""
@@ -164,3 +173,12 @@ def open_cases(limit: int = 200) -> Transaction[list[OpenCase]]:
         (limit,),
     )
     return many(OpenCase, rows)
+
+
+def shops() -> Transaction[list[Shop]]:
+    """Every merchant's account at a provider, by name."""
+    rows = yield Statement(
+        "SELECT merchants.name AS merchant_name, scenario, heard_at FROM credentials "
+        "JOIN merchants ON merchants.merchant_id = credentials.merchant_id ORDER BY name, scenario"
+    )
+    return many(Shop, rows)

@@ -83,6 +83,15 @@ def keep_credentials(merchant_id: str, scenario: str, body: str) -> Transaction[
     )
 
 
+def heard(merchant_id: str, scenario: str, at: int) -> Transaction[None]:
+    """A notification about a payment of this shop came; written once a minute at most."""
+    yield Statement(
+        "UPDATE credentials SET heard_at = $3 WHERE merchant_id = $1 AND scenario = $2 "
+        "AND (heard_at IS NULL OR heard_at < $4)",
+        (merchant_id, scenario, at, at - 60_000),
+    )
+
+
 # --- agents -----------------------------------------------------------------------------------------
 
 

@@ -163,6 +163,21 @@ async def test_a_success_that_the_bank_still_denies_is_asked_for_again(shop: Sho
     await agent.hear(wire.Make)
 
 
+async def test_it_is_kept_when_a_shop_was_heard_of_last(shop: Shop):
+    await shop.agent()
+    await at_bank(shop)
+    assert await shop.column("SELECT heard_at FROM credentials") == [None]
+    shop.app[keys.SANDBOX_TBANK].faults.notices.extend([NoticeFault.DROPPED] * 4)
+    heard = []
+    for seconds in (0, 30, 61):
+        shop.clock.go(seconds)
+        await shop.change("DELETE FROM notifications")
+        assert (await notify(shop)).status == 200
+        await shop.until_rows("SELECT 1 FROM notifications WHERE tries > 0")
+        heard += await shop.column("SELECT heard_at FROM credentials")
+    assert [at - heard[0] for at in heard] == [0, 0, 91_000]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"PaymentId": true}'])
 async def test_what_is_no_notification_is_refused(shop: Shop, body: bytes):
     answer = await shop.post("/v1/tbank-webhook", data=body, headers={"Content-Type": "application/json"})

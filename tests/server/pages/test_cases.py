@@ -6,8 +6,9 @@ import pytest
 
 from agent.wire import MakeState
 from server import keys
+from server.db import Statement, Transaction
 from server.money_back import refund_refused
-from server.store import cases, makes, orders, payments
+from server.store import cases, devices, makes, orders, payments
 
 
 async def unknown_case(desk: Any, order_id: str = "o1") -> Any:
@@ -130,3 +131,22 @@ async def refused_refund(desk: Any, order_id: str) -> Any:
     )
     (case,) = await desk.fleet.db.read(cases.open_cases)
     return case
+
+
+async def test_the_list_says_when_each_shop_was_heard_of_last(at_desk: Any) -> None:
+    assert 'id="shops"' not in await at_desk.page("/tech/cases")
+    for scenario in ("TBank", "Yookassa"):
+        await at_desk.fleet.db.write(keep_account, scenario)
+    await at_desk.fleet.db.write(devices.heard, "m1", "TBank", at_desk.clock())
+    at_desk.clock.go(300)
+    page = await at_desk.page("/tech/cases")
+    tbank, yookassa = page[page.index('id="shops"') :].split("TBank")[1].split("Yookassa")
+    assert "5\N{NO-BREAK SPACE}минут" in tbank
+    assert "Ещё ни одного" in yookassa
+
+
+def keep_account(scenario: str) -> Transaction[None]:
+    yield Statement(
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) VALUES ('m1', $1, '{}', 0)",
+        (scenario,),
+    )
