@@ -323,7 +323,8 @@ CREATE TABLE archives (
     file TEXT NOT NULL,                     -- where it was when it was last written to
     before_at BIGINT NOT NULL,              -- it holds only orders made before then
     orders BIGINT NOT NULL,                 -- how many were moved there
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    moving BIGINT UNIQUE CHECK (moving = 1) -- 1: a move there has not ended, and no other may begin; NULL: none
 );
 
 -- The sandbox bank: as its own books would be, apart from ours. ---------------------------------------

@@ -18,7 +18,7 @@ from server.archiving import Whole, counted, why_it_stays
 from server.clock import utc_now_ms
 from server.days import DAY_MS, midnight_ms
 from server.db import Database, open_database
-from server.errors import SettingError
+from server.errors import Conflict, SettingError
 from server.settings import Settings
 from server.store import archives
 
@@ -77,7 +77,28 @@ class Move:
         self._say = say
 
     async def run(self) -> None:
-        """Move every order that may go, then the notifications. Can be repeated at any time."""
+        """Move every order that may go, then the notifications. Can be repeated at any time.
+
+        Raises SettingError while a move to another archive has not ended: an order that was left on its way
+        there could come to be in both.
+        """
+        await self._begin()
+        try:
+            await self._all()
+        finally:
+            if not self._file.moving():
+                await self._db.write(archives.end, self._file.archive_id)
+
+    async def _begin(self) -> None:
+        try:
+            await self._db.write(archives.begin, self._file.note(0, self._now))
+        except Conflict:
+            other = await self._db.read(archives.moved_to)
+            raise SettingError(
+                f"--to: a move to {other} has not ended: wait for it, or run `archive --to` it again"
+            ) from None
+
+    async def _all(self) -> None:
         await self._settle_what_was_left()
         moved = 0
         for device_uuid in await self._db.read(archives.device_ids):

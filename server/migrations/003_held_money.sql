@@ -158,7 +158,8 @@ CREATE TABLE archives (
     file TEXT NOT NULL,
     before_at BIGINT NOT NULL,
     orders BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    moving BIGINT UNIQUE CHECK (moving = 1)
 );
 
 CREATE TABLE sandbox_receipts (

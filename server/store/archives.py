@@ -50,6 +50,23 @@ def note(archive: Archive) -> Transaction[None]:
     )
 
 
+def begin(archive: Archive) -> Transaction[None]:
+    """Have the moves to this archive to itself until `end`. Raises Conflict while another has them."""
+    yield from note(archive)
+    yield Statement("UPDATE archives SET moving = 1 WHERE archive_id = $1", (archive.archive_id,))
+
+
+def end(archive_id: str) -> Transaction[None]:
+    """Let another archive be moved to."""
+    yield Statement("UPDATE archives SET moving = NULL WHERE archive_id = $1", (archive_id,))
+
+
+def moved_to() -> Transaction[str | None]:
+    """The file of the archive a move to which has not ended, or None."""
+    rows = yield Statement("SELECT file FROM archives WHERE moving = 1")
+    return rows[0]["file"] if rows else None
+
+
 def correct(archive: Archive) -> Transaction[None]:
     """Write down what is true of an archive now."""
     yield Statement(

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,31 @@ async def test_a_cut_at_any_step_loses_nothing(fleet: Fleet, tmp_path: Path, ste
     for table, rows in before.items():
         assert sorted(after[table] + kept[table], key=str) == rows
     assert (await lines(fleet.db))[-1]["orders"] == 3
+
+
+async def test_while_a_move_has_not_ended_none_begins_to_another_file(fleet: Fleet, tmp_path: Path):
+    class Mortal(ArchiveFile):
+        def settle(self, stayed: Sequence[str]) -> None:
+            raise Cut
+
+    with pytest.raises(Cut):
+        await move(fleet.db, tmp_path / "2025.db", Mortal)
+    with pytest.raises(SettingError, match=r"a move to .*2025\.db has not ended"):
+        await move(fleet.db, tmp_path / "other.db")
+    await move(fleet.db, tmp_path / "2025.db")
+    await move(fleet.db, tmp_path / "other.db")
+    assert (ids(there(tmp_path / "2025.db")), ids(there(tmp_path / "other.db"))) == (["failed", "made"], [])
+
+
+async def test_a_move_that_could_not_write_lets_another_begin(fleet: Fleet, tmp_path: Path):
+    class Full(ArchiveFile):
+        def keep(self, *args: Any) -> None:
+            raise sqlite3.OperationalError("disk is full")
+
+    with pytest.raises(sqlite3.OperationalError):
+        await move(fleet.db, tmp_path / "2025.db", Full)
+    await move(fleet.db, tmp_path / "other.db")
+    assert ids(there(tmp_path / "other.db")) == ["failed", "made"]
 
 
 async def test_an_order_that_changes_meanwhile_stays(fleet: Fleet, tmp_path: Path):
