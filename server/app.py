@@ -18,6 +18,7 @@ from server.clients import accounts_of
 from server.clock import utc_now_ms
 from server.db import Database, open_database
 from server.errors import SettingError
+from server.known_archives import Archives
 from server.pages import agent_socket, customer, operating, programs, technician, webhooks
 from server.pages.parse import BODY_LIMIT_BYTES
 from server.pages.refusals import answer_refusals
@@ -76,7 +77,7 @@ async def _assemble(
     app[keys.FOLLOW] = parts.follow
     app[keys.USERS] = Users(db, now_ms)
     app[keys.SALE] = _sale(settings, db, now_ms)
-    app[keys.STATUS_ANSWERS] = StatusAnswers(db)
+    app[keys.ARCHIVES], app[keys.STATUS_ANSWERS] = Archives(db), StatusAnswers(db)
     _add_pages(app, banks)
     if banks:
         app[keys.SANDBOX], app[keys.SANDBOX_TBANK] = banks

@@ -7,6 +7,7 @@ from aiohttp import web
 from server.agents import Agents
 from server.db import Database
 from server.dispatch import Dispatch
+from server.known_archives import Archives
 from server.notifications import Notifications
 from server.pages.status_answers import StatusAnswers
 from server.payments.accounts import Accounts
@@ -29,6 +30,7 @@ TILL = web.AppKey("TILL", Till)
 REFUNDS = web.AppKey("REFUNDS", Refunds)
 NOTIFICATIONS = web.AppKey("NOTIFICATIONS", Notifications)
 USERS = web.AppKey("USERS", Users)
+ARCHIVES = web.AppKey("ARCHIVES", Archives)
 STATUS_ANSWERS = web.AppKey("STATUS_ANSWERS", StatusAnswers)
 RULES = web.AppKey("RULES", Rules)
 NOW_MS: web.AppKey[Callable[[], int]] = web.AppKey("NOW_MS")

@@ -1,7 +1,9 @@
 """The archives that a question reaches beside the database: those it has a note of, if they can be read."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -9,15 +11,22 @@ import structlog
 
 from server.archive_file import ReadArchive
 from server.db import Database, Transaction
-from server.errors import SettingError
-from server.store import archives, devices, orders
+from server.errors import NotFound, SettingError
+from server.order_facts import Facts, facts_of
+from server.store import archives, orders, payments
 from server.store.archives import Archive
-from server.store.rows import Device, Order
+from server.store.rows import Order, Payment
 
 log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+ANSWERS_WITHIN_S = 2.0
+"""How long an archive is waited for: its disk may be one that does not answer any more."""
+
+_THREADS = ThreadPoolExecutor(2, "archive reader")
+"""Threads of their own, so that such a disk keeps none from anything else."""
 
 
 async def all_since(db: Database, since: int, files: Sequence[Path] = ()) -> list[ReadArchive]:
@@ -68,33 +77,58 @@ def _check_whole(archive: ReadArchive, noted: Archive | None) -> None:
 
 
 class Archives:
-    """Looks into the known archives for what a customer asks. A file that is not there holds nothing."""
+    """Looks for what is not in the database any more. A file that cannot be read is logged and skipped."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def order(self, order_id: str) -> tuple[Order, Device] | None:
-        """The order as it ended, with its device, or None."""
+    async def facts(self, order_id: str) -> Facts:
+        """What is known of an order, wherever it is. Raises NotFound."""
+        try:
+            return await self._db.read(facts_of, order_id)
+        except NotFound:
+            archived = await self._first(_facts, order_id)
+            if archived is None:
+                raise
+            return archived
+
+    async def order(self, order_id: str) -> Order | None:
+        """An archived order as it ended, or None."""
+        return await self._first(orders.get, order_id)
+
+    async def payments(self, provider_payment_id: str) -> list[Payment]:
+        """Archived payments with this id of the provider."""
+        return await self._first(payments.by_provider_id, provider_payment_id) or []
+
+    async def _first(
+        self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """Return the first archive's answer that is not empty."""
         for archive in await self._db.read(archives.every):
-            found = await asyncio.to_thread(_ask, Path(archive.file), _order, order_id)
-            if found is not None:
+            found = await _asked(Path(archive.file), lambda: transaction(*args, **kwargs))
+            if found:
                 return found
         return None
 
 
-def _ask(path: Path, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T | None:
+async def _asked(path: Path, begin: Callable[[], Transaction[T]]) -> T | None:
+    """Return an archive's answer, read in a thread; None when the file does not give one."""
     try:
-        archive = ReadArchive(path)
-    except SettingError as error:
-        log.warning("archive cannot be read", file=str(path), why=str(error))
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            return await asyncio.get_running_loop().run_in_executor(_THREADS, _read, path, begin)
+    except (SettingError, sqlite3.Error, TimeoutError) as error:
+        log.warning("archive cannot be read", file=str(path), why=str(error) or "no answer")
         return None
+
+
+def _read(path: Path, begin: Callable[[], Transaction[T]]) -> T:
+    archive = ReadArchive(path)
     try:
-        return archive.read(transaction, *args, **kwargs)
+        return archive.read(begin)
     finally:
         archive.close()
 
 
-def _order(order_id: str) -> Transaction[tuple[Order, Device] | None]:
-    order = yield from orders.get(order_id)
-    device = (yield from devices.get(order.device_uuid)) if order is not None else None
-    return (order, device) if order is not None and device is not None else None
+def _facts(order_id: str) -> Transaction[Facts | None]:
+    known = yield from orders.get(order_id)
+    return (yield from facts_of(order_id)) if known is not None else None

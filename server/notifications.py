@@ -15,6 +15,7 @@ from server import payment_ends, strangers, stray_money
 from server.db import Database, Transaction
 from server.due import DueWork, Work
 from server.errors import TooMany, Unavailable
+from server.known_archives import Archives
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Hint,
@@ -42,6 +43,9 @@ UNMATCHED_TRIES = 5
 TELL_OF_MONEY = frozenset({"payment.succeeded", "payment.waiting_for_capture", "CONFIRMED", "AUTHORIZED"})
 """Events, YooKassa's and T-Bank's, which say that money has come."""
 
+ARCHIVED = "archived"
+"""What becomes of a late word about a payment that was moved to an archive."""
+
 LIFE_MS = 24 * 3600 * 1000
 """How long an answer is waited for that could say whose it is: as long as YooKassa repeats a notification."""
 
@@ -61,6 +65,7 @@ class Notifications:
         now_ms: Callable[[], int],
     ) -> None:
         self._db = db
+        self._archives = Archives(db)
         self._accounts = accounts
         self._till = till
         self._refunds = refunds
@@ -124,6 +129,8 @@ class Notifications:
                 outcome = await self._db.write(_asked, notification, self._now_ms())
                 _count(outcome)
                 return
+            elif await self._is_archived(notification):
+                outcome = ARCHIVED
             else:
                 outcome = await self._hear_of_stranger(notification)
         except (ProviderError, Unavailable) as error:
@@ -132,6 +139,12 @@ class Notifications:
             outcome = None if young else "unmatched: no answer to it in a day"
         await self._db.write(_done, notification, outcome, self._now_ms())
         _count(outcome)
+
+    async def _is_archived(self, notification: Notification) -> bool:
+        """Whether it tells nothing new of a payment that an archive has. Money for one without is news."""
+        archived = await self._archives.payments(notification.object_id)
+        paid = any(payment.status == "succeeded" for payment in archived)
+        return paid or (bool(archived) and notification.event not in TELL_OF_MONEY)
 
     async def _ask_about(self, ours: list[Payment]) -> None:
         for payment in ours:
@@ -205,6 +218,8 @@ class Notifications:
             return None if again else "unmatched: no shop of ours has it"
         for payment in await self._db.read(payments.by_provider_id, found[1].provider_payment_id):
             return await self._match_refund(payment, found[1])
+        if await self._archives.payments(found[1].provider_payment_id):
+            return ARCHIVED
         return "unmatched: refund of a payment that is not ours"
 
     async def _hear_of_refunds_of(self, ours: list[Payment]) -> None:

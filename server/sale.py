@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.db import Database, Transaction
 from server.errors import BadRequest, Forbidden, NotFound, Unavailable
+from server.known_archives import Archives
 from server.order import Status
 from server.store import devices, orders
 from server.store.rows import Agent, Device, Drink, Order
@@ -75,6 +76,7 @@ class Sale:
         self, db: Database, now_ms: Callable[[], int], order_life_ms: int, online_threshold_ms: int
     ) -> None:
         self._db = db
+        self._archives = Archives(db)
         self._now_ms = now_ms
         self._order_life_ms = order_life_ms
         self._online_threshold_ms = online_threshold_ms
@@ -102,13 +104,13 @@ class Sale:
         return why_not_selling(agent, self._now_ms(), self._online_threshold_ms)
 
     async def order_of(self, link: Link) -> Order:
-        """The order of a scanned link, made now or found again.
+        """The order of a scanned link, made now or found again, in an archive too.
 
         Raises NotFound (device, drink), Forbidden, Unavailable, BadRequest (another order has this id, the
         size is not sold, the time is over).
         """
         device = await self.device(link.device_uuid)
-        order = await self._db.read(orders.get, link.order_id)
+        order = await self._db.read(orders.get, link.order_id) or await self._archives.order(link.order_id)
         if order is None:
             await self.selling_device(link.device_uuid)
             drink = await self._db.read(devices.drink, link.device_uuid, link.drink_no)

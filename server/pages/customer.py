@@ -16,7 +16,7 @@ from server.errors import BadRequest, NotFound, Unavailable
 from server.fiscal import is_email
 from server.moments import instant
 from server.money import price_text
-from server.order_facts import Facts, facts_of
+from server.order_facts import Facts
 from server.pages.language import language
 from server.pages.order_view import code_of, status_json
 from server.pages.parse import json_object
@@ -154,7 +154,7 @@ def _picture(said: str) -> web.Response:
 
 
 async def _facts(request: web.Request, order_id: str) -> Facts:
-    return await request.app[keys.DB].read(facts_of, check_order_id(order_id))
+    return await request.app[keys.ARCHIVES].facts(check_order_id(order_id))
 
 
 async def initiate_payment(request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.db import EVERY_ORDER, Database, Touched
-from server.order_facts import facts_of
+from server.known_archives import Archives
 from server.pages.order_view import status_json
 from server.texts import LANGUAGES
 
@@ -30,7 +30,7 @@ class StatusAnswers:
     """Answers polls. `clock` gives seconds that never jump."""
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        self._db = db
+        self._archives = Archives(db)
         self._clock = clock
         self._kept: dict[tuple[str, str], _Answer] = {}
         db.on_touched(self._forget)
@@ -47,7 +47,7 @@ class StatusAnswers:
         key, began = (order_id, lang), self._clock()
         reading = self._kept[key] = _Answer(b"", began)
         try:
-            facts = await self._db.read(facts_of, order_id)
+            facts = await self._archives.facts(order_id)
             body = json.dumps(status_json(facts, lang), ensure_ascii=False).encode()
         except BaseException:
             self._kept.pop(key, None)

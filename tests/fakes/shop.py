@@ -14,6 +14,8 @@ from aiohttp import web
 
 from server import commands, keys, load
 from server.app import make_app
+from server.archive import Move
+from server.archive_file import ArchiveFile
 from server.db import Database, Row, Statement, Transaction
 from server.metrics import REGISTRY
 from server.settings import Settings
@@ -249,6 +251,14 @@ class Shop:
     async def open_cases(self) -> list[str]:
         """Return the kinds of the cases in front of a person."""
         return await self.column("SELECT kind FROM cases WHERE closed_at IS NULL ORDER BY opened_at, kind")
+
+    async def archive(self, path: Path) -> None:
+        """Move what is finished into an archive file, as the command `archive` does."""
+        now, file = self.clock(), ArchiveFile(path, self.clock() + 1, self.clock())
+        try:
+            await Move(self.db, file, now + 1, now, lambda told: None).run()
+        finally:
+            file.close()
 
     # --- agents -------------------------------------------------------------------------------------
 
