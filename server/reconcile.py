@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 
 import aiohttp
 
@@ -14,12 +15,14 @@ from server.clients import accounts_of
 from server.clock import utc_now_ms
 from server.db import Database, Transaction, open_database
 from server.errors import SettingError
+from server.known_archives import all_since, close_all
 from server.payments import ProviderError
 from server.payments.accounts import Account
 from server.progress import Rules, open_case
 from server.rules import rules_of
 from server.settings import Settings
 from server.store import cases, orders, payments
+from server.store.rows import Payment, Refund
 from server.vault import Vault
 
 EARLIER_MS = 24 * 3_600_000
@@ -35,6 +38,15 @@ def add_command(
     parser.add_argument(
         "--from", dest="since", metavar="DATE", required=True, help="first day, in UTC, like 2026-11-24"
     )
+    parser.add_argument(
+        "--archive",
+        dest="archives",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="where an archive is now, if it was moved; may be given several times",
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -42,7 +54,7 @@ def add_command(
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Print a JSON object a line for each difference. Returns 0 when there is none, else 1."""
     since_ms = _midnight_ms(options.since)
-    found, unanswered = asyncio.run(run_comparison(settings, since_ms))
+    found, unanswered = asyncio.run(run_comparison(settings, since_ms, options.archives))
     for line in found:
         print(json.dumps(line, ensure_ascii=False))
     for why in unanswered:
@@ -58,7 +70,9 @@ def _midnight_ms(day: str) -> int:
         raise SettingError(f"--from must be a day like 2026-11-24, not {day!r}") from None
 
 
-async def run_comparison(settings: Settings, since_ms: int) -> tuple[list[dict[str, str | None]], list[str]]:
+async def run_comparison(
+    settings: Settings, since_ms: int, archives: Sequence[Path] = ()
+) -> tuple[list[dict[str, str | None]], list[str]]:
     """Return what differs at any account, and which accounts could not be asked."""
     db = await open_database(settings.database_url)
     try:
@@ -69,7 +83,7 @@ async def run_comparison(settings: Settings, since_ms: int) -> tuple[list[dict[s
             for account in await accounts.every():
                 about: dict[str, str | None] = {"merchant": account.merchant_id, "scenario": account.scenario}
                 try:
-                    compared = await compare_account(db, account, rules_of(settings), since_ms)
+                    compared = await compare_account(db, account, rules_of(settings), since_ms, archives)
                 except ProviderError as error:
                     unanswered.append(f"merchant {account.merchant_id}, {account.scenario}: {error}")
                     continue
@@ -82,13 +96,15 @@ async def run_comparison(settings: Settings, since_ms: int) -> tuple[list[dict[s
         await db.close()
 
 
-async def compare_account(db: Database, account: Account, rules: Rules, since_ms: int) -> list[Difference]:
+async def compare_account(
+    db: Database, account: Account, rules: Rules, since_ms: int, archives: Sequence[Path] = ()
+) -> list[Difference]:
     """Return what differs between our books and one account's since then; each is a case now.
 
-    Raises ProviderError when the provider does not answer; nothing is written then.
+    Raises ProviderError when the provider does not answer, SettingError when an archive that may hold orders
+    of this time cannot be read; nothing is written then.
     """
-    books = (account.merchant_id, account.scenario, since_ms - EARLIER_MS)
-    ours, refunds = await db.read(payments.books, *books)
+    ours, refunds = await _our_books(db, account, since_ms - EARLIER_MS, archives)
     is_hold = rules.bodies(account.scenario).is_hold
     ids = {
         payment.provider_payment_id: is_hold(payment.body)
@@ -100,6 +116,22 @@ async def compare_account(db: Database, account: Account, rules: Rules, since_ms
     found = differences(ours, refunds, theirs, their_refunds, since_ms)
     await db.write(_keep, rules, found, utc_now_ms())
     return found
+
+
+async def _our_books(
+    db: Database, account: Account, since_ms: int, archives: Sequence[Path]
+) -> tuple[list[Payment], list[Refund]]:
+    """Return what we know of an account's payments and refunds, here and in archives alike."""
+    books = (account.merchant_id, account.scenario, since_ms)
+    opened = await all_since(db, since_ms, archives)
+    try:
+        read = [
+            await db.read(payments.books, *books),
+            *(each.read(payments.books, *books) for each in opened),
+        ]
+    finally:
+        close_all(opened)
+    return [each for ours, _ in read for each in ours], [each for _, refunds in read for each in refunds]
 
 
 def _keep(rules: Rules, found: Sequence[Difference], now: int) -> Transaction[None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import wire
+from server.errors import SettingError
 from server.reconcile import run_comparison
 from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
 from server.shop_file import MerchantEntry
@@ -56,6 +57,20 @@ async def test_what_differs_is_a_case_once(shop: Shop):
         assert found["merchant"] == "m1"
         assert found["differs"] == "payment is succeeded: canceled in our books"
     assert await shop.open_cases() == ["books_differ"]
+
+
+async def test_archived_money_stands_in_our_books_too(shop: Shop, tmp_path: Path):
+    await bought(shop, "order-1", made=True)
+    await bought(shop, "order-2", made=False)
+    await shop.until_rows("SELECT 1 FROM refunds WHERE status = 'succeeded'")
+    await shop.archive(tmp_path / "2025.db")
+    assert await shop.column("SELECT count(*) FROM orders") == [0]
+    assert await run_comparison(shop.settings, 0) == ([], [])
+    (tmp_path / "2025.db").rename(tmp_path / "elsewhere.db")
+    with pytest.raises(SettingError, match=r"2025\.db: name where it is now by --archive"):
+        await run_comparison(shop.settings, 0)
+    assert await run_comparison(shop.settings, 0, [tmp_path / "elsewhere.db"]) == ([], [])
+    assert await shop.open_cases() == []
 
 
 async def test_a_provider_that_does_not_answer_is_named(shop: Shop):
