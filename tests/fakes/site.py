@@ -14,6 +14,9 @@ from argon2 import PasswordHasher
 
 from agent.wire import Actuated, Code, MakeState
 from server import keys
+from server.sandbox_tbank import PASSWORD as TBANK_PASSWORD
+from server.sandbox_tbank import TERMINAL_KEY
+from server.shop_file import MerchantEntry
 from server.users import Users
 from tests.fakes.shop import Shop, a_shop, machine
 from tests.server.fleet import Fleet
@@ -30,12 +33,21 @@ ORDERS = (
     "order-unknown",
     "order-paid",
     "order-received",
+    "order-sbp",
 )
 """An order in each status that customers and technicians meet; `order-1` is not paid yet."""
 CASE = "case-0009"
 """Of `order-unknown`."""
 AGENT_TOKEN = "token of dev-2"
 PASSWORD = "кофе и булочка"
+
+TERMINAL = {"TBank": {"terminal_key": TERMINAL_KEY, "password": TBANK_PASSWORD}}
+_RECEIPT = """
+    INSERT INTO receipts (receipt_id, payment_id, kind, status, amount_minor, storage_number, document_number,
+        attribute, registered_at, created_at, updated_at)
+    SELECT payment_id, payment_id, 'payment', 'succeeded', amount_minor, '9999078900005430', '39021',
+        '3214567890', '2026-11-20T11:31:10.000+03:00', 0, 0 FROM payments WHERE order_id = 'order-made'
+"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,28 @@ class Site:
             await fleet.connect(device_uuid)
             make = await fleet.sell(device_uuid, order_id)
         await fleet.report(make, MakeState.RECEIVED)
+        await self._sell_by_sbp(fleet)
+        await self.shop.change(_RECEIPT)
+        await self.shop.change(
+            "UPDATE orders SET email = 'anna@coffee.example' WHERE order_id = 'order-made'"
+        )
         assert await self.shop.column("SELECT case_id FROM cases") == [CASE]
+
+    async def _sell_by_sbp(self, fleet: Fleet) -> None:
+        """Let T-Bank wait for `order-sbp`."""
+        merchant = MerchantEntry(id="m2", name="Кофе через дорогу", credentials=TERMINAL)
+        await self.shop.load(machine("dev-5", merchant="m2", payment_scenario="TBank"), merchant=merchant)
+        await fleet.connect("dev-5")
+        assert (await self.shop.scan("order-sbp", deviceUuid="dev-5")).status == 302
+        wish = {"order_id": "order-sbp", "method": "sbp"}
+        assert (await self.shop.post("/v1/initiate-payment", json=wish)).status == 200
+
+    def bank_id(self, order_id: str) -> str:
+        """Return the provider's id of an order's payment; what is no order's comes back as it is."""
+        sql = (
+            "SELECT provider_payment_id FROM payments WHERE order_id = $1 AND provider_payment_id IS NOT NULL"
+        )
+        return next(iter(self.run(self.shop.column(sql, order_id))), order_id)
 
 
 @contextlib.contextmanager

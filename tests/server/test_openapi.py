@@ -20,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
 
 from server.app import make_app
 from server.pages.operating import OPENAPI
+from server.payments import tbank_api
+from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
 from server.settings import Settings
 from tests.fakes.shop import Shop
 from tests.fakes.site import AGENT_TOKEN, CASE, ORDERS, Site, a_site
@@ -47,6 +49,13 @@ def described() -> dict[str, Any]:
     return read
 
 
+EXAMPLES: dict[str, dict[str, object]] = {
+    "/v1/order-qr/{order_id}": {"order_id": "order-sbp"},
+    "/v1/order-receipt/{order_id}/{number}": {"order_id": "order-made", "number": 1},
+}
+"""What has a picture to show: no chance finds it."""
+
+
 def with_known_ids() -> dict[str, Any]:
     """Return the file with the ids that are in the database beside random ones."""
     read = described()
@@ -55,8 +64,43 @@ def with_known_ids() -> dict[str, Any]:
     schemas = read["components"]["schemas"]
     case["schema"] = {"anyOf": [{"const": CASE}, case["schema"]]}
     device["schema"] = {"anyOf": [{"enum": ["dev-1", "dev-2"]}, device["schema"]]}
+    for path, known in EXAMPLES.items():
+        for parameter in read["paths"][path]["get"]["parameters"]:
+            parameter["example"] = known[parameter["name"]]
     schemas["OrderId"] = {"anyOf": [{"enum": ORDERS}, schemas["OrderId"]]}
+    _with_ids_of_providers(schemas)
     return read
+
+
+SIGNED = "signed by the terminal"
+"""Stands for the token that T-Bank would send, as an order stands for the provider's id of its payment."""
+
+
+def _with_ids_of_providers(schemas: dict[str, Any]) -> None:
+    yookassa, tbank = (schemas[f"{name}Notification"]["properties"] for name in ("Yookassa", "Tbank"))
+    yookassa["event"] = {"enum": ["payment.succeeded", "payment.canceled", "refund.succeeded"]}
+    for name in ("id", "payment_id"):
+        yookassa["object"]["properties"][name] = {"enum": ["order-pending", "order-made", "nobody's"]}
+    tbank["TerminalKey"] = {"enum": [TERMINAL_KEY, "AnotherDEMO"]}
+    tbank["PaymentId"] = {"enum": ["order-sbp", "4000009999", 1]}
+    tbank["Status"] = {"enum": ["CONFIRMED", "AUTHORIZED", "REFUNDED", "REJECTED", "NEWS"]}
+    tbank["OrderId"], tbank["Amount"] = {"enum": ["pay-1"]}, {"enum": [9000, 1]}
+    tbank["Token"] = {"enum": [SIGNED, "guessed"]}
+
+
+def as_its_provider_tells_it(told: Any, site: Site) -> Any:
+    """Return a notification with the ids that the provider gave, and T-Bank's token."""
+    if not isinstance(told, dict):
+        return told
+    about = told.get("object")
+    if isinstance(about, dict):
+        return {**told, "object": {name: _known(value, site) for name, value in about.items()}}
+    named = {name: _known(value, site) for name, value in told.items()}
+    return {**named, "Token": tbank_api.token(named, PASSWORD)} if told.get("Token") == SIGNED else named
+
+
+def _known(value: Any, site: Site) -> Any:
+    return site.bank_id(value) if isinstance(value, str) and value in ORDERS else value
 
 
 schema = schemathesis.openapi.from_dict(
@@ -73,6 +117,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def check(case: schemathesis.Case, site: Site, **options: Any) -> None:
     """Send what was made up, and compare the answer with the file."""
+    if case.path.endswith("-webhook"):
+        case.body = as_its_provider_tells_it(case.body, site)
     with requests.Session() as session:
         answer = case.call(base_url=site.url, session=session, allow_redirects=False, **options)
     assert answer.status_code < 500 or answer.status_code == 503
