@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.injected_answers",
     "tests.leaks",
     "tests.logs",
+    "tests.quick",
     "tests.workers",
     "pytester",
 ]

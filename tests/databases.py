@@ -2,11 +2,16 @@
 
 PostgreSQL is the one in `TEST_DATABASE_URL` (whose user may create databases), or one that is started from a
 package for all processes of this run. Each process has databases of its own there and empties one before it
-is used again, which takes a tenth of the time of making another.
+is used again, which takes a tenth of the time of making another. A SQLite database is a copy of one that was
+opened once.
+
+Marked with `one_database`, tests run on SQLite alone: for those whose every question to the database is asked
+on both by others.
 """
 
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from server.migrations import schema_statements
+from server.migrations import prepare_sqlite, schema_statements
 from server.migrations.postgres import prepare_postgres
 
 IN_A_HURRY = ("fsync", "full_page_writes")
@@ -94,17 +99,33 @@ def postgres(postgres_url: str, worker_id: str) -> Databases:
     return Databases(postgres_url, worker_id)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_kind(request: pytest.FixtureRequest) -> str:
-    """Which database the test runs on: it is run once on each."""
-    kind: str = request.param
-    return kind
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest the mark."""
+    config.addinivalue_line("markers", "one_database: run on SQLite alone")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has a database once on each kind, unless it or its file says on which."""
+    marks = list(metafunc.definition.iter_markers())
+    chosen = any(mark.name == "parametrize" and mark.args[0] == "database_kind" for mark in marks)
+    if "database_kind" in metafunc.fixturenames and not chosen:
+        alone = any(mark.name == "one_database" for mark in marks)
+        metafunc.parametrize("database_kind", ["sqlite"] if alone else ["sqlite", "postgres"])
+
+
+@pytest.fixture(scope="session")
+def opened_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with the schema and no rows."""
+    path = tmp_path_factory.mktemp("sqlite") / "opened_once.db"
+    prepare_sqlite(str(path))
+    return path
 
 
 @pytest.fixture
 async def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty database; a test that takes it runs on each kind."""
     if database_kind == "sqlite":
+        shutil.copyfile(request.getfixturevalue("opened_once"), tmp_path / "shop.db")
         return f"sqlite:///{tmp_path / 'shop.db'}"
     databases: Databases = request.getfixturevalue("postgres")
     return await databases.empty()

@@ -4,6 +4,8 @@ import pytest
 
 from tests.fakes.shop import Shop, machine
 
+pytestmark = pytest.mark.one_database  # what is answered here hangs on no database
+
 PATHS = [
     "/m/dev-1",
     "/v1/pay",

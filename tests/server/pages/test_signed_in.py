@@ -4,6 +4,8 @@ import pytest
 
 from tests.server.pages.conftest import PASSWORD, Desk, a_desk
 
+pytestmark = pytest.mark.one_database  # test_users.py puts the same questions to both databases
+
 HOUR_S = 3600
 
 

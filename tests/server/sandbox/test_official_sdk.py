@@ -24,6 +24,8 @@ from yookassa.domain.notification import WebhookNotificationFactory
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, Harm
 from tests.server.sandbox.street import RECEIPT_DELAY_MS, Street, a_street
 
+pytestmark = pytest.mark.one_database  # test_api.py puts the same questions to both databases
+
 BACK = "https://shop.example/o/1"
 REDIRECT = {"type": "redirect", "return_url": BACK}
 ROUBLES = {"value": "150.00", "currency": "RUB"}

@@ -15,6 +15,8 @@ from server.sandbox import words
 from server.sandbox.page import NO_SUCH_PAYMENT, NO_SUCH_RESULT, TEMPLATE, for_page
 from tests.server.sandbox.street import Street
 
+pytestmark = pytest.mark.one_database  # test_api.py puts the same questions to both databases
+
 BACK = "https://shop.example/o/1"
 
 

@@ -14,6 +14,8 @@ from server.sandbox.courier import pause_ms
 from tests.server.sandbox.bare_calls import CUT, ROUBLES, get, give_back, heard, make, pay
 from tests.server.sandbox.street import a_street
 
+pytestmark = pytest.mark.one_database  # test_api.py and test_courier.py put their questions to both databases
+
 # 8. (more in test_courier.py) -----------------------------------------------------------------------
 
 
@@ -162,6 +164,7 @@ async def test_point_10_the_refund_is_told_before_its_creation_is_answered(datab
         assert street.webhook.events == ["payment.succeeded", "refund.succeeded"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 async def test_point_10_two_rounds_at_once_tell_nothing_twice(street):
     await pay(street)
     await asyncio.gather(*[street.sandbox.do_due() for _ in range(5)])

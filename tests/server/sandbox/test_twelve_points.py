@@ -13,6 +13,8 @@ from server.sandbox import Harm
 from server.sandbox.checks import Refused
 from tests.server.sandbox.bare_calls import CUT, RECEIPT, ROUBLES, get, give_back, heard, make, pay
 
+pytestmark = pytest.mark.one_database  # test_api.py and test_courier.py put their questions to both databases
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -77,6 +79,7 @@ async def test_point_3_an_error_before_the_effect_keeps_no_key_and_one_after_it_
     assert [(await make(street, key, **other))[0] for key in ("before", "after")] == [200, 400]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 async def test_point_3_a_repeat_finds_payment_refund_and_receipt_as_they_are_now(street):
     payment_id = await pay(street, receipt=RECEIPT)
     _, refund = await give_back(street, payment_id)
@@ -117,6 +120,7 @@ async def test_point_4_time_may_be_over_at_once(street):
         await street.sandbox.teller.expire(held)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 async def test_point_4_a_refund_by_hand_is_told_like_any_other_and_found_by_its_payment(street):
     payment_id = await pay(street)
     refund = await street.sandbox.teller.manual_refund(payment_id, 5000)
@@ -129,6 +133,7 @@ async def test_point_4_a_refund_by_hand_is_told_like_any_other_and_found_by_its_
     assert (await get(street, f"/payments/{payment_id}"))["refunded_amount"]["value"] == "50.00"
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 async def test_point_4_no_more_goes_back_by_hand_than_came(street):
     payment_id = await pay(street)
     await street.sandbox.teller.manual_refund(payment_id, 10000)
@@ -231,6 +236,7 @@ async def test_point_7_only_money_that_was_taken_goes_back(street, capture):
 # 11. (more in test_api.py) --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -257,6 +263,7 @@ async def test_point_11_lists_are_filtered_the_newest_first(street, query, found
 # 12. ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", "postgres"])
 async def test_point_12_every_call_is_recorded_with_its_key(street):
     payment_id = await pay(street)
     street.sandbox.faults.next_create(Harm.ABORT, after_effect=True)

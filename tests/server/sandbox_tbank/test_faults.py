@@ -9,6 +9,8 @@ from server.payments import InDoubt, tbank_api
 from server.sandbox_tbank import Harm
 from tests.server.sandbox_tbank.street import SHOP
 
+pytestmark = pytest.mark.one_database  # test_api.py and test_courier.py put their questions to both databases
+
 
 @pytest.mark.parametrize(
     ("harm", "status"), [(Harm.ERROR, 500), (Harm.BAD_GATEWAY, 502), (Harm.TOO_MANY, 429)]

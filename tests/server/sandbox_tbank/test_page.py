@@ -8,6 +8,8 @@ from server.payments import tbank_api
 from server.texts import text
 from tests.server.sandbox_tbank.street import SHOP, Street
 
+pytestmark = pytest.mark.one_database  # test_api.py puts the same questions to both databases
+
 SUCCESS, FAIL = "https://shop.example/o/1", "https://shop.example/o/1?failed"
 ADDRESS = "/sandbox/tbank/pay/"
 

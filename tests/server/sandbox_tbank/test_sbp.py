@@ -7,6 +7,8 @@ import pytest
 from server.payments import RefundStatus, tbank_api
 from tests.server.sandbox_tbank.street import SHOP, told
 
+pytestmark = pytest.mark.one_database  # test_api.py puts the same questions to both databases
+
 
 async def test_a_code_leads_to_the_page_of_its_payment(street):
     payment_id = await street.new()
