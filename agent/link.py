@@ -22,11 +22,19 @@ CONNECT_LIMIT_S = 10.0
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_CAP_S = 30.0
-FAILURES_TO_CAP = 6
+BACKOFF_GROWTH = 1.5
+"""How the longest wait grows with each failure. Were it doubled, the last of many agents would be away for as
+long again as the server was; so it is about two thirds of that."""
+FAILURES_TO_CAP = 11
 """Failures in a row after which the wait is drawn from 0 to the cap."""
 
 LIVED_S = 20.0
 """A welcomed session of this length was a good one: the next connection is tried quickly."""
+
+
+def longest_wait_s(failures: int) -> float:
+    """Return how long to wait at most after so many failures in a row."""
+    return min(BACKOFF_CAP_S, BACKOFF_FIRST_S * BACKOFF_GROWTH ** min(failures, FAILURES_TO_CAP))
 
 
 class Link:
@@ -84,8 +92,7 @@ class Link:
                 log.warning("no session with the server", reason=str(error), failures=failures)
             except Exception:
                 log.exception("session broke by a mistake of ours")
-            longest = BACKOFF_FIRST_S * 2 ** min(failures, FAILURES_TO_CAP)
-            await asyncio.sleep(self._chance.uniform(shortest, min(longest, BACKOFF_CAP_S)))
+            await asyncio.sleep(self._chance.uniform(shortest, longest_wait_s(failures)))
 
     async def _talk_once(self, desk: Desk) -> None:
         try:

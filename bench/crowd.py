@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from agent import wire
-from agent.link import BACKOFF_CAP_S, BACKOFF_FIRST_S, FAILURES_TO_CAP
+from agent.link import longest_wait_s
 from agent.wire import Actuated, MachineReport, MachineState, MakeState
 from bench.children import Said, obey
 
@@ -52,8 +52,7 @@ class Member(asyncio.Protocol):
 
     def _pause_s(self) -> float:
         self._failures += 1
-        longest = BACKOFF_FIRST_S * 2 ** min(self._failures, FAILURES_TO_CAP)
-        return random.uniform(0, min(longest, BACKOFF_CAP_S))
+        return random.uniform(0, longest_wait_s(self._failures))
 
     # --- asyncio.Protocol -------------------------------------------------------------------------
 
@@ -84,6 +83,8 @@ class Member(asyncio.Protocol):
                 self._heed(payload)
             elif opcode == 9:
                 self._send(payload, opcode=10)
+            elif opcode == 8:
+                self._send(payload, opcode=8)
 
     def connection_lost(self, error: Exception | None) -> None:
         """(asyncio.Protocol)"""
