@@ -8,6 +8,8 @@ class Scale:
     """The bounds of every load. What is measured has no other numbers in it."""
 
     runs: int = 3
+    part_times: int = 300
+    """How often a bare part is measured in one run."""
     poll_connections: int = 64
     poll_s: float = 4.0
     agents: int = 1_000
@@ -35,6 +37,7 @@ class Scale:
 FULL = Scale()
 TINY = Scale(
     runs=1,
+    part_times=3,
     poll_connections=2,
     poll_s=0.2,
     agents=3,

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bench.rows import agent, crowd, growth, polls, sales
+from bench.rows import agent, crowd, growth, parts, polls, sales
 from bench.scale import Scale
 from bench.table import Figures, Line
 
@@ -27,6 +27,7 @@ class Row(Protocol):
 
 
 ROWS: Mapping[str, Row] = {
+    "parts": parts,
     "polls": polls,
     "sales": sales,
     "growth": growth,
