@@ -16,7 +16,7 @@ from server.connection import Channel, Connection
 from server.db import Database
 from server.due import every
 from server.errors import DemitasseError
-from server.make_progress import StaleSession
+from server.make_progress import Session, StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
 from server.store import devices
 
@@ -62,6 +62,11 @@ class Agents:
         """The device's connection on this process, or None when there is none, or one that is ending."""
         connection = self._connections.get(device_uuid)
         return None if connection is None or connection.ended else connection
+
+    def session(self, device_uuid: str) -> Session | None:
+        """Epoch and journal of the device's session on this process, if any; for any thread."""
+        connection = self.connection(device_uuid)
+        return None if connection is None else (connection.epoch, connection.journal_id)
 
     def everyone(self) -> list[Connection]:
         """All connections on this process."""

@@ -22,9 +22,15 @@ def announce(change: Change) -> None:
         MAKE_FAILURES.labels(change.code or "").inc()
         log.error("outcome of a make is unknown", **_failed(change), transition=transition)
     else:
-        log.info(
-            "order changed", order_id=change.after.order_id, happened=change.event, transition=transition
-        )
+        log.info("order changed", **_changed(change), transition=transition)
+
+
+def _changed(change: Change) -> dict[str, object]:
+    record: dict[str, object] = {"order_id": change.after.order_id, "happened": change.event}
+    if (make := change.make) is not None:
+        about = {"device_uuid": make.device_uuid, "command_id": make.command_id, "state": make.state}
+        record |= {**about, "code": change.code, "said": change.said}
+    return record
 
 
 def _failed(change: Change) -> dict[str, object]:

@@ -57,6 +57,13 @@ class Dispatch:
         self._kicked.add(device_uuid)
         self._work.start(("device", device_uuid), partial(self._send_kicked, device_uuid))
 
+    def send_claimed(self, make: Make) -> None:
+        """Send a command that was claimed for a session of this process.
+
+        If that has ended, or this process is ending, the device's next session is asked about it.
+        """
+        self._work.start(("make", make.command_id), partial(self._send_claimed, make))
+
     def wake(self) -> None:
         """A command may be due: look now."""
         self._work.wake()
@@ -108,6 +115,11 @@ class Dispatch:
             await self._db.notify(WAITING, device_uuid)
             return
         if make is not None:
+            await self._send(make, connection)
+
+    async def _send_claimed(self, make: Make) -> None:
+        connection = self._agents.connection(make.device_uuid)
+        if connection is not None and connection.epoch == make.epoch:
             await self._send(make, connection)
 
     async def _send(self, make: Make, connection: Connection) -> None:
@@ -188,15 +200,15 @@ class Dispatch:
             change, next_make = await self._db.write(make_progress.take_report_and_claim, *taken)
         else:
             change = await self._db.write(make_progress.take_report, *taken)
-        log.info(
-            "agent reported",
-            device_uuid=connection.device_uuid,
-            command_id=report.command_id,
-            state=report.state,
-            code=report.code,
-            said=report.said,
-            changed=change is not None,
-        )
+        if change is None:  # else the record of the order's change says it all
+            log.info(
+                "agent reported",
+                device_uuid=connection.device_uuid,
+                command_id=report.command_id,
+                state=report.state,
+                code=report.code,
+                said=report.said,
+            )
         self._tell(change)
         if next_make is not None:
             await self._send(next_make, connection)

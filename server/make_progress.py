@@ -3,13 +3,15 @@
 What a command's change means for its order is written in the same transaction, by `progress.happen`.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from agent.wire import Code, Report
 from server import make as make_core
 from server.db import Transaction
 from server.make import State
-from server.order import Event, Status
+from server.order import Effect, Event, Status
 from server.progress import Change, Rules, happen
 from server.store import devices, makes, orders
 from server.store.rows import Make, Order
@@ -21,6 +23,12 @@ GRACE_MS = 25_000
 """Added to a command's life before it is overdue: the time in which a dead session is known, and some."""
 
 
+Session = tuple[int, str]
+"""Epoch and journal of a device's session."""
+SessionOf = Callable[[str], Session | None]
+"""The session that a device has with this process, if any; called from the database's thread."""
+
+
 class StaleSession(Exception):
     """The device has a newer session: nothing of the older one counts."""
 
@@ -30,11 +38,13 @@ def claim_make(device_uuid: str, epoch: int, journal_id: str, now: int) -> Trans
 
     None when nothing waits or its machine is taken. Raises StaleSession when the device has a newer session.
     """
-    if (yield from devices.epoch(device_uuid)) != epoch:
+    if (yield from devices.newest_epoch(device_uuid)) != epoch:
         raise StaleSession(f"{device_uuid}: session {epoch} is over")
-    if (yield from makes.in_flight(device_uuid)) is not None:
-        return None
-    make = yield from makes.next_queued(device_uuid, now)
+    return (yield from _claim(device_uuid, epoch, journal_id, now))
+
+
+def _claim(device_uuid: str, epoch: int, journal_id: str, now: int) -> Transaction[Make | None]:
+    make = yield from makes.next_for_free_machine(device_uuid, now)
     if make is None:
         return None
     return (
@@ -49,6 +59,18 @@ def claim_make(device_uuid: str, epoch: int, journal_id: str, now: int) -> Trans
             },
         )
     )
+
+
+def claim_what_follows(change: Change, session_of: SessionOf, now: int) -> Transaction[Change]:
+    """Take the command that a change has led to for sending at once, if its device has a session here."""
+    device_uuid = change.after.device_uuid
+    session = session_of(device_uuid) if Effect.SEND_MAKE in change.effects else None
+    if session is None:
+        return change
+    try:
+        return replace(change, claimed=(yield from claim_make(device_uuid, *session, now)))
+    except StaleSession:  # its new session, wherever that is, is told
+        return change
 
 
 def give_up_make(
@@ -109,7 +131,7 @@ def take_report_and_claim(
     Raises StaleSession when the device has a newer session.
     """
     change = yield from take_report(rules, device_uuid, epoch, journal_id, report, now)
-    return change, (yield from claim_make(device_uuid, epoch, journal_id, now))
+    return change, (yield from _claim(device_uuid, epoch, journal_id, now))
 
 
 def take_report(
@@ -119,11 +141,8 @@ def take_report(
 
     Raises StaleSession when the device has a newer session.
     """
-    agent = yield from devices.agent(device_uuid)
-    if agent is None or agent.epoch != epoch:
+    if not (yield from devices.reported(device_uuid, epoch, report.seq)):
         raise StaleSession(f"{device_uuid}: session {epoch} is over")
-    if report.seq is not None and report.seq > agent.acked_seq:  # one that came again is lower
-        yield from devices.change_agent(device_uuid, epoch, {"acked_seq": report.seq})
     make = yield from makes.get(report.command_id)
     if make is None or make.device_uuid != device_uuid:
         return None

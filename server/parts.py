@@ -58,7 +58,8 @@ class Parts:
         self.agents = Agents(db, server_id, now_ms)
         self.presence = Presence(db, server_id, now_ms, self.agents.close_all)
         self.dispatch = self.agents.listener = Dispatch(db, self.agents, rules, now_ms, self.follow)
-        self.till = Till(db, accounts, rules, self.pace, self.public_url, now_ms, self.follow)
+        about = (self.pace, self.public_url, now_ms, self.follow, self.agents.session)
+        self.till = Till(db, accounts, rules, *about)
         self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
         self.captures = Captures(db, accounts, self.till, rules, now_ms)
         self.receipts = Receipts(db, accounts, rules, now_ms)
@@ -79,7 +80,9 @@ class Parts:
     def follow(self, change: Change) -> None:
         """After a change is saved: tell of it, and wake who has to do what follows from it."""
         announce(change)
-        if Effect.SEND_MAKE in change.effects:
+        if change.claimed is not None:
+            self.dispatch.send_claimed(change.claimed)
+        elif Effect.SEND_MAKE in change.effects:
             self.dispatch.kick(change.after.device_uuid)
         if Effect.REFUND in change.effects:
             self.refunds.wake()

@@ -41,7 +41,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Change:
-    """What one event did to an order. `make` is the attempt it came from, if any."""
+    """What one event did to an order. `make` is the attempt it came from, if any.
+
+    `claimed` is the command that the same transaction took for sending to a session of this process.
+    """
 
     before: Order
     after: Order
@@ -50,6 +53,7 @@ class Change:
     code: Code | None = None
     said: str = ""
     make: Make | None = None
+    claimed: Make | None = None
 
 
 def happen(
@@ -76,13 +80,15 @@ def happen(
     )
     decided, effects = order_core.advance(core, event, code)
     changes = _changes(rules, order, decided, event, now, said)
+    if Effect.SEND_MAKE in effects:
+        changes["attempt_no"] = order.attempt_no + 1
     after = order
     if changes:
         after = yield from orders.change(order, {**changes, "updated_at": now})
     detail = f"{code}: {said}" if code else said
     yield from orders.add_event(order.order_id, now, event, order.status, after.status, cause, detail)
     for effect in effects:
-        after = yield from _follow(rules, after, effect, now, cause, event, detail, life_until)
+        yield from _follow(rules, after, effect, now, cause, event, detail, life_until)
     return Change(order, after, event, effects, code, said, make)
 
 
@@ -123,10 +129,10 @@ def _follow(
     event: Event,
     detail: str,
     life_until: int | None,
-) -> Transaction[Order]:
+) -> Transaction[None]:
     match effect:
         case Effect.SEND_MAKE:
-            return (yield from _queue_make(rules, order, now, life_until or now + rules.make_life_ms))
+            yield from _queue_make(rules, order, now, life_until or now + rules.make_life_ms)
         case Effect.REFUND:
             yield from refund_order(rules, order, now)
         case Effect.OPEN_CASE:
@@ -139,16 +145,14 @@ def _follow(
             yield from makes.cancel_queued(order.order_id, now)
         case Effect.CAPTURE:
             yield from capture_held(rules, order, now)
-    return order
 
 
-def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transaction[Order]:
-    attempt_no = order.attempt_no + 1
+def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transaction[None]:
     yield from makes.add(
         Make(
             command_id=rules.new_id("make"),
             order_id=order.order_id,
-            attempt_no=attempt_no,
+            attempt_no=order.attempt_no,
             device_uuid=order.device_uuid,
             drink_no=order.drink_no,
             size=order.size,
@@ -169,7 +173,6 @@ def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transa
             wake_at=life_until,
         )
     )
-    return (yield from orders.change(order, {"attempt_no": attempt_no}))
 
 
 def open_case(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from server import held_money
 from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
+from server.make_progress import SessionOf, claim_what_follows
 from server.order import PAYABLE, Event, Status
 from server.payment_ends import OPEN, answered, look_later, payment_over
 from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
@@ -139,6 +140,26 @@ class Settled:
     changes: tuple[Change, ...] = ()
     astray: str = ""
     known: bool = True
+
+
+def settle_and_claim(
+    rules: Rules,
+    session_of: SessionOf,
+    payment_id: str,
+    snapshot: PaymentSnapshot,
+    account_id: str,
+    test: bool | None,
+    next_check_at: int,
+    now: int,
+    cause: str,
+) -> Transaction[Settled]:
+    """Apply what the provider says of a payment, and take the command that follows from it for sending."""
+    about = (payment_id, snapshot, account_id, test, next_check_at, now, cause)
+    settled = yield from settle_payment(rules, *about)
+    changes = []
+    for change in settled.changes:
+        changes.append((yield from claim_what_follows(change, session_of, now)))
+    return replace(settled, changes=tuple(changes))
 
 
 def settle_payment(

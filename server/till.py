@@ -17,6 +17,7 @@ from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
 from server.fiscal import has_receipts, receipt_of
 from server.key_life import is_old
+from server.make_progress import SessionOf
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Confirmation,
@@ -71,6 +72,7 @@ class Till:
         public_url: str,
         now_ms: Callable[[], int],
         follow: Callable[[Change], None],
+        session_of: SessionOf,
     ) -> None:
         self._db = db
         self._accounts = accounts
@@ -79,6 +81,7 @@ class Till:
         self._public_url = public_url
         self._now_ms = now_ms
         self._follow = follow
+        self._session_of = session_of
         self._work = DueWork("till", self._due, self._next_at, now_ms, pace.longest_pause_s)
 
     def wake(self) -> None:
@@ -276,8 +279,9 @@ class Till:
         """Apply what the provider says of a payment."""
         now = self._now_ms()
         settled = await self._db.write(
-            settlement.settle_payment,
+            settlement.settle_and_claim,
             self._rules,
+            self._session_of,
             payment.payment_id,
             snapshot,
             account.account_id,

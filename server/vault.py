@@ -14,6 +14,8 @@ from server.errors import SettingError
 
 PREFIX = "sealed:"
 LEAST_CHARACTERS = 16
+REMEMBERED = 1000
+"""Texts whose opened form is kept in memory: more than there are accounts."""
 HOW_TO_MAKE_A_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 _FERNET_KEY = re.compile(r"[0-9A-Za-z_-]{43}=")
@@ -46,6 +48,7 @@ class Vault:
 
     def __init__(self, setting: str) -> None:
         self._keys = [_fernet(key) for key in split_keys(setting)]
+        self._opened: dict[str, str] = {}
 
     @property
     def has_key(self) -> bool:
@@ -59,12 +62,20 @@ class Vault:
         return PREFIX + self._keys[0].encrypt(body.encode()).decode()
 
     def open(self, kept: str) -> str:
-        """Return what was sealed, or the text itself when it stands in clear. Raises NotOpened."""
+        """Return what was sealed, or the text itself when it stands in clear. Raises NotOpened.
+
+        What was opened is remembered: every sale needs it.
+        """
         if not kept.startswith(PREFIX):
             return kept
         if not self._keys:
             raise NotOpened("CREDENTIALS_KEY is not set")
-        return _opened(MultiFernet(self._keys), kept)
+        body = self._opened.get(kept)
+        if body is None:
+            if len(self._opened) >= REMEMBERED:
+                self._opened.clear()
+            body = self._opened[kept] = _opened(MultiFernet(self._keys), kept)
+        return body
 
     def is_current(self, kept: str) -> bool:
         """Whether the text is kept as `seal` would keep it now; if not, it should be sealed again."""

@@ -18,12 +18,13 @@ async def agent(request: web.Request) -> web.StreamResponse:
     """One agent's session."""
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     kept = token_hash(token.strip())
-    device_uuid = None
+    known = None
     if scheme.lower() == "bearer" and token:
-        device_uuid = await request.app[keys.DB].read(devices.device_of_token, kept)
-    if device_uuid is None:
+        known = await request.app[keys.DB].read(devices.device_of_token, kept)
+    if known is None:
         raise Unauthorized("not_allowed", "an agent without a valid token")
-    if await request.app[keys.DB].read(devices.is_newer_token, kept):
+    device_uuid, is_newer = known
+    if is_newer:
         await request.app[keys.DB].write(devices.token_used, kept)
     socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_FRAME_BYTES)
     await socket.prepare(request)

@@ -12,6 +12,7 @@ _DEVICE = (
 )
 _FROM = "FROM devices JOIN merchants ON merchants.merchant_id = devices.merchant_id"
 _AGENT = columns(Agent)
+_NEWEST = "device_uuid = $1 AND epoch = $2"
 
 
 def get(device_uuid: str) -> Transaction[Device | None]:
@@ -107,20 +108,17 @@ def every_agent() -> Transaction[list[Agent]]:
     return many(Agent, (yield Statement(f"SELECT {_AGENT} FROM agents")))
 
 
-def device_of_token(token_hash: str) -> Transaction[str | None]:
-    """The device whose agent has this token, or had it until a new one that was not used yet; or None."""
-    rows = yield Statement(
-        "SELECT device_uuid FROM agents WHERE token_hash = $1 OR previous_token_hash = $1", (token_hash,)
-    )
-    return rows[0]["device_uuid"] if rows else None
+def device_of_token(token_hash: str) -> Transaction[tuple[str, bool] | None]:
+    """The device whose agent has this token, or had it until a new one that was not used yet; or None.
 
-
-def is_newer_token(token_hash: str) -> Transaction[bool]:
-    """Whether an older token is valid beside this one."""
+    With it: whether an older token is valid beside this one.
+    """
     rows = yield Statement(
-        "SELECT 1 AS one FROM agents WHERE token_hash = $1 AND previous_token_hash IS NOT NULL", (token_hash,)
+        "SELECT device_uuid, token_hash = $1 AND previous_token_hash IS NOT NULL AS is_newer "
+        "FROM agents WHERE token_hash = $1 OR previous_token_hash = $1",
+        (token_hash,),
     )
-    return bool(rows)
+    return (rows[0]["device_uuid"], bool(rows[0]["is_newer"])) if rows else None
 
 
 def token_used(token_hash: str) -> Transaction[None]:
@@ -150,15 +148,27 @@ def accept_session(device_uuid: str, changes: dict[str, Any]) -> Transaction[Age
 
 def change_agent(device_uuid: str, epoch: int, changes: dict[str, Any]) -> Transaction[bool]:
     """Write just `changes` if the session is still the newest; return whether it is."""
-    sql, values = update("agents", changes, "device_uuid = $1 AND epoch = $2", device_uuid, epoch)
+    sql, values = update("agents", changes, _NEWEST, device_uuid, epoch)
     return bool((yield Statement(f"{sql} RETURNING device_uuid", values)))
 
 
-def epoch(device_uuid: str) -> Transaction[int]:
+def newest_epoch(device_uuid: str) -> Transaction[int]:
     """The newest session of the device."""
     rows = yield Statement("SELECT epoch FROM agents WHERE device_uuid = $1", (device_uuid,))
     newest: int = rows[0]["epoch"] if rows else 0
     return newest
+
+
+def reported(device_uuid: str, epoch: int, seq: int | None) -> Transaction[bool]:
+    """A session says its report `seq`, if it has a number; return whether the session is the newest."""
+    if seq is None:
+        return (yield from newest_epoch(device_uuid)) == epoch
+    rows = yield Statement(
+        "UPDATE agents SET acked_seq = CASE WHEN acked_seq < $3 THEN $3 ELSE acked_seq END "
+        f"WHERE {_NEWEST} RETURNING epoch",  # one that came again is lower
+        (device_uuid, epoch, seq),
+    )
+    return bool(rows)
 
 
 def held_by(server_id: str) -> Transaction[dict[str, int]]:

@@ -9,6 +9,15 @@ _ALL = columns(Make)
 _OPEN = "state IN ('queued', 'sent', 'received', 'started', 'overdue', 'unknown')"
 """As the index of what is open has it: SQLite uses it only where the same words stand."""
 
+_QUEUED = (
+    f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND {_OPEN} AND state = 'queued' AND expires_at > $2"
+)
+_TAKEN = (
+    "SELECT 1 FROM makes AS taken WHERE taken.device_uuid = $1 "
+    "AND taken.state IN ('sent', 'received', 'started')"
+)
+_LONGEST = "ORDER BY created_at, command_id LIMIT 1"
+
 
 def get(command_id: str) -> Transaction[Make | None]:
     """The command, or None."""
@@ -44,12 +53,12 @@ def in_flight(device_uuid: str) -> Transaction[Make | None]:
 
 def next_queued(device_uuid: str, now: int) -> Transaction[Make | None]:
     """The command that has waited longest for the device and still lives, or None."""
-    rows = yield Statement(
-        f"SELECT {_ALL} FROM makes WHERE device_uuid = $1 AND {_OPEN} AND state = 'queued' "
-        "AND expires_at > $2 ORDER BY created_at, command_id LIMIT 1",
-        (device_uuid, now),
-    )
-    return one(Make, rows)
+    return one(Make, (yield Statement(f"{_QUEUED} {_LONGEST}", (device_uuid, now))))
+
+
+def next_for_free_machine(device_uuid: str, now: int) -> Transaction[Make | None]:
+    """What `next_queued` gives, or None where the device's machine is taken by another command."""
+    return one(Make, (yield Statement(f"{_QUEUED} AND NOT EXISTS ({_TAKEN}) {_LONGEST}", (device_uuid, now))))
 
 
 def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:

@@ -1,9 +1,10 @@
 """The rows of the database as frozen records, and how a row becomes one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from server.db import Row
@@ -263,6 +264,7 @@ class Notification:
 
 
 _NAMES: dict[type, tuple[str, ...]] = {}
+_VALUES: dict[type, Callable[[Row], tuple[Any, ...]]] = {}
 
 
 def names(record: type) -> tuple[str, ...]:
@@ -280,10 +282,13 @@ def columns(record: type) -> str:
 
 def from_row(record: type[R], row: Row) -> R:
     """Return the row as a record."""
-    values = {name: row[name] for name in names(record)}
-    if "prices" in values:
-        values["prices"] = json.loads(values["prices"])
-    return record(**values)
+    values_of = _VALUES.get(record)
+    if values_of is None:
+        values_of = _VALUES[record] = itemgetter(*names(record))
+    values = values_of(row)
+    if record is Drink:
+        values = (*values[:-1], json.loads(values[-1]))
+    return record(*values)
 
 
 def one(record: type[R], rows: Sequence[Row]) -> R | None:

@@ -46,7 +46,11 @@ MUTANTS = (
         "no epoch check, on either side",
         (
             Edit("server/store/devices.py", "device_uuid = $1 AND epoch = $2", "device_uuid = $1 AND $2 > 0"),
-            Edit("server/make_progress.py", "if agent is None or agent.epoch != epoch:", "if agent is None:"),
+            Edit(
+                "server/make_progress.py",
+                "if not (yield from devices.reported(device_uuid, epoch, report.seq)):",
+                "if (yield from devices.reported(device_uuid, epoch, report.seq)) is None:",
+            ),
             Edit("server/agents.py", "is not connection:", "is None:"),
             Edit("agent/session.py", "if message.epoch != epoch:", "if False:"),
         ),
