@@ -386,7 +386,10 @@ def _furnishing(scenario: str, holds: bool) -> Transaction[None]:
         (0 if holds else None,),
     )
     terminal = json.dumps({"terminal_key": TERMINAL_KEY, "password": PASSWORD})
-    yield Statement("INSERT INTO credentials VALUES ('m1', 'TBank', $1, 0)", (terminal,))
+    yield Statement(
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) VALUES ('m1', 'TBank', $1, 0)",
+        (terminal,),
+    )
     yield Statement(
         "INSERT INTO devices (device_uuid, merchant_id, location, payment_scenario, updated_at) "
         "VALUES ('dev-1', 'm1', 'here', $1, 0)",

@@ -75,7 +75,10 @@ async def test_a_start_without_the_key_of_a_merchants_credentials_is_refused(sho
 @pytest.mark.parametrize(("secret", "warned"), [("live_secret", 1), ("test_secret", 0)])
 async def test_live_credentials_in_clear_are_warned_of(shop: Shop, logs: list, secret: str, warned: int):
     fields = f'{{"account_id": "1", "secret_key": "{secret}"}}'
-    await shop.change("INSERT INTO credentials VALUES ('m1', 'Yookassa', $1, 0)", fields)
+    await shop.change(
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) VALUES ('m1', 'Yookassa', $1, 0)",
+        fields,
+    )
     await shop.restart(sandbox=False)
     warnings = [record["event"] for record in logs if record["log_level"] == "warning"]
     assert len([event for event in warnings if re.search("in clear.*CREDENTIALS_KEY", event)]) == warned

@@ -79,7 +79,9 @@ async def test_a_transaction_is_all_or_nothing(db: Database):
 async def test_what_breaks_a_rule_of_the_schema_is_a_conflict(db: Database):
     with pytest.raises(Conflict, match="FOREIGN KEY"):
         await db.write(
-            question, "INSERT INTO credentials VALUES ('nobody', 'Sandbox', '{}', 1) RETURNING merchant_id"
+            question,
+            "INSERT INTO credentials (merchant_id, scenario, body, updated_at) "
+            "VALUES ('nobody', 'Sandbox', '{}', 1) RETURNING merchant_id",
         )
 
 

@@ -94,7 +94,10 @@ def test_a_backup_that_cannot_be_is_a_wrong_setting(run: Run, tmp_path: Path, fi
 def test_a_backup_that_is_not_sound_is_not_kept(run: Run, tmp_path: Path):
     asyncio.run(_make(f"sqlite:///{tmp_path}/shop.db"))
     with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as connection:
-        connection.execute("INSERT INTO credentials VALUES ('nobody', 'Sandbox', '{}', 1)")
+        connection.execute(
+            "INSERT INTO credentials (merchant_id, scenario, body, updated_at) "
+            "VALUES ('nobody', 'Sandbox', '{}', 1)"
+        )
     code, _, complaint = run(
         "backup", str(tmp_path / "copy.db"), "--database-url", f"sqlite:///{tmp_path}/shop.db"
     )

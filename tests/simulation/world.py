@@ -246,7 +246,10 @@ def _furnishing(plan: Plan) -> Transaction[None]:
         (0 if plan.holds else None,),
     )
     body = f'{{"account_id": "{ACCOUNT_ID}", "secret_key": "live_key"}}'
-    yield Statement("INSERT INTO credentials VALUES ('m1', 'Yookassa', $1, 0)", (body,))
+    yield Statement(
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) VALUES ('m1', 'Yookassa', $1, 0)",
+        (body,),
+    )
     for number in range(1, plan.devices + 1):
         uuid = f"dev-{number}"
         yield Statement(

@@ -90,7 +90,8 @@ async def test_a_transaction_is_all_or_nothing(db: Database):
 @pytest.mark.parametrize(
     "sql",
     [
-        "INSERT INTO credentials VALUES ('nobody', 'Sandbox', '{}', 1)",
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) "
+        "VALUES ('nobody', 'Sandbox', '{}', 1)",
         "INSERT INTO merchants (merchant_id, name, updated_at) VALUES ('a', NULL, 1)",
         "INSERT INTO users VALUES ('anna', 'king', '', 1, 1)",
     ],

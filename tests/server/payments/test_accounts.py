@@ -25,7 +25,10 @@ def a_shop(merchant_id: str, kept: str) -> Transaction[None]:
     yield Statement(
         "INSERT INTO merchants (merchant_id, name, updated_at) VALUES ($1, 'x', 0)", (merchant_id,)
     )
-    yield Statement("INSERT INTO credentials VALUES ($1, 'Yookassa', $2, 0)", (merchant_id, kept))
+    yield Statement(
+        "INSERT INTO credentials (merchant_id, scenario, body, updated_at) VALUES ($1, 'Yookassa', $2, 0)",
+        (merchant_id, kept),
+    )
 
 
 @pytest.fixture
