@@ -21,7 +21,7 @@ log = structlog.get_logger()
 SHUTDOWN_TIMEOUT_S = 5.0
 SWITCH_AFTER_S = 0.0005
 """How long the loop may keep the interpreter from the database's threads: of Python's own 5 ms each of the
-ten statements of a transaction waited some; sales of a busy server went half as fast."""
+ten statements of a transaction may wait some."""
 BACKLOG = 4096
 """Connections that may wait to be accepted: after a restart ten thousand agents come back at once."""
 
