@@ -86,7 +86,9 @@ def _climb(connection: sqlite3.Connection, version: int, file: Path | None) -> N
     known = steps()
     newest = max(known)
     check_version(version, newest)
-    if version < newest and file is not None:
+    if version == newest:
+        return  # without the check below: it reads every row there is, while nobody else can write
+    if file is not None:
         _back_up(file, version)
     for number in range(version + 1, newest + 1):
         _run(connection, known[number].read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import pytest
 
 from server import migrations
 from server.errors import SettingError
-from server.migrations import prepare_sqlite
+from server.migrations import prepare_sqlite, upgrade
 from server.store import devices
 from tests.fakes.shop import a_shop
 
@@ -230,3 +230,12 @@ def test_every_step_leads_one_version_on():
 def test_a_new_database_has_the_newest_version(tmp_path: Path):
     prepare_sqlite(str(tmp_path / "new.db"))
     assert version(tmp_path / "new.db") == max(migrations.steps())
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_reading_its_rows(tmp_path: Path):
+    prepare_sqlite(str(tmp_path / "shop.db"))
+    asked: list[str] = []
+    with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as connection:
+        connection.set_trace_callback(asked.append)
+        upgrade(connection)
+    assert not [sql for sql in asked if "check" in sql]
