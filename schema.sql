@@ -85,7 +85,9 @@ CREATE TABLE servers (
     server_id TEXT PRIMARY KEY,             -- a process of the server, from its start to its end
     started_at BIGINT NOT NULL,
     beats BIGINT NOT NULL DEFAULT 0,        -- grows while it lives; the others see by their own clocks that it stops
-    seen_at BIGINT NOT NULL                 -- its clock at the last beat
+    seen_at BIGINT NOT NULL,                -- its clock at the last beat
+    host TEXT NOT NULL DEFAULT '',          -- where it runs, and as which process: who starts there sees at once
+    pid BIGINT NOT NULL DEFAULT 0           -- that it was killed
 );
 
 -- Orders and their money. --------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 Nobody's clock is compared with another's: a process is silent when its beats have not grown for a while by
 the clock of the one who looks. One that was buried and lives (it hung, or the database was away) parts from
-its agents, which come back.
+its agents, which come back. Who starts on the host of one that was killed buries it at once.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -22,6 +24,19 @@ BEAT_EVERY_S = 3.0
 SILENT_AFTER_S = 12.0
 CLOCKS_DIFFER_MS = 5_000
 """Leases last so much longer than a provider may take: clocks of different hosts must not differ more."""
+
+
+def is_killed(other: Server) -> bool:
+    """Whether a process of this host is there no more; of another host, or none, nobody can tell so."""
+    if other.host != socket.gethostname() or not other.pid:
+        return False
+    try:
+        os.kill(other.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # it is another user's, but there
+    return False
 
 
 class Silence:
@@ -57,11 +72,20 @@ class Presence:
         self._now_ms = now_ms
         self._buried = buried
         self._silence = Silence()
+        self._where = (socket.gethostname(), os.getpid())
         self._ahead: set[str] = set()
 
     async def begin(self) -> None:
-        """Join the others; before anything else is done. Raises DatabaseError."""
-        self._look_up_to(await self._db.write(servers.begin, self.server_id, self._now_ms()))
+        """Join the others, and bury whom a kill has ended here; before anything else is done.
+
+        Raises DatabaseError.
+        """
+        known = await self._db.write(servers.begin, self.server_id, self._now_ms(), *self._where)
+        killed = [other for other in known if is_killed(other)]
+        for other in killed:
+            if await self._db.write(servers.bury, other, self._now_ms()):
+                log.warning("a server was killed; its agents are free", server_id=other.server_id)
+        self._look_up_to([other for other in known if other not in killed])
 
     async def end(self) -> None:
         """Leave the others; after everything else is done. What cannot be said now they find out."""

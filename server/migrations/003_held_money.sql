@@ -13,7 +13,9 @@ CREATE TABLE servers (
     server_id TEXT PRIMARY KEY,
     started_at BIGINT NOT NULL,
     beats BIGINT NOT NULL DEFAULT 0,
-    seen_at BIGINT NOT NULL
+    seen_at BIGINT NOT NULL,
+    host TEXT NOT NULL DEFAULT '',
+    pid BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE payments_3 (

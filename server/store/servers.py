@@ -15,6 +15,8 @@ class Server:
     started_at: int
     beats: int
     seen_at: int
+    host: str = ""
+    pid: int = 0
 
 
 _ALL = columns(Server)
@@ -26,9 +28,9 @@ def every() -> Transaction[list[Server]]:
     return many(Server, rows)
 
 
-def begin(server_id: str, now: int) -> Transaction[list[Server]]:
+def begin(server_id: str, now: int, host: str = "", pid: int = 0) -> Transaction[list[Server]]:
     """A process starts; return all there are. One that is alone owes nobody its leases."""
-    sql, values = insert("servers", Server(server_id, now, 0, now))
+    sql, values = insert("servers", Server(server_id, now, 0, now, host, pid))
     yield Statement(f"{sql} ON CONFLICT (server_id) DO NOTHING", values)
     yield Statement(
         "UPDATE agents SET connected_at = NULL, server_id = NULL, last_seen_at = $1 "

@@ -1,5 +1,9 @@
 """Who is silent, and whose clock is wrong: by one's own clock, and nobody else's."""
 
+import os
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -74,4 +78,31 @@ async def test_the_eldest_is_one_and_the_next_when_it_has_ended(database_url: st
     await first.end()
     await second.beat()
     assert second.is_eldest
+    await db.close()
+
+
+def killed() -> int:
+    """Return the number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+@pytest.mark.parametrize(
+    ("host", "pid", "buried"),
+    [
+        pytest.param(socket.gethostname(), 0, True, id="killed here"),
+        pytest.param(socket.gethostname(), os.getpid(), False, id="lives here"),
+        pytest.param("another", 0, False, id="elsewhere"),
+    ],
+)
+async def test_who_was_killed_on_this_host_is_buried_at_the_next_start(
+    database_url: str, host: str, pid: int, buried: bool
+):
+    db = await open_database(database_url)
+    await db.write(servers.begin, "b", 0, host, pid or killed())
+    presence = Presence(db, "a", Clock(), lambda: None)
+    await presence.begin()
+    assert [each.server_id for each in await db.read(servers.every)] == (["a"] if buried else ["b", "a"])
+    assert presence.is_eldest is buried
     await db.close()
