@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 
 from agent.drivers import open_machine
-from agent.journal import Journal, JournalError, JournalLocked, wall_clock_ms
+from agent.journal import Journal, JournalCorrupt, JournalError, JournalLocked, wall_clock_ms
 from agent.machine import Machine, MachineError, Request
 from agent.settings import Products, Settings
 from agent.wire import Code, MachineState
@@ -89,6 +89,8 @@ def journal(path: Path) -> tuple[bool, Finding]:
         opened = Journal(path)
     except JournalLocked as error:
         return True, Finding(True, f"journal: {error}, so the agent is running")
+    except JournalCorrupt as error:
+        return False, Finding(False, str(error))
     except JournalError as error:
         return False, Finding(
             False, f"journal: {error}", "correct `journal`, or the folder's owner and rights"

@@ -197,9 +197,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--fail",
-        type=Fail,
-        choices=list(Fail),
-        default=Fail.NONE,
+        choices=[fail.value for fail in Fail],
+        default=Fail.NONE.value,
         metavar="MODE",
         help="what goes wrong: none; no-water: it takes the key and finds its tank empty; no-beans: it brews "
         "dry and counts nothing; silent: it answers nothing; locked: it ignores the keys; no-count: it brews "
@@ -261,7 +260,7 @@ async def simulate(options: argparse.Namespace) -> int:
     behaviour = Behaviour(
         model=options.model,
         filler=FILLER_5B if options.filler == "5B" else FILLER_DB,
-        fail=options.fail,
+        fail=Fail(options.fail),
         fail_after=options.fail_after,
         recover_s=options.recover_s,
         again=options.again,
@@ -287,19 +286,24 @@ async def simulate(options: argparse.Namespace) -> int:
     return 1 if simulator.machine.forbidden else 0
 
 
-def read_counters(path: Path) -> list[int]:
-    """Return the 16 counters in a file: 64 hexadecimal digits as in `rt:`, or a JSON list of numbers."""
-    text = path.read_text().strip().removeprefix("rt:")
+def read_counters(path: Path, option: str = "--eeprom") -> list[int]:
+    """Return the 16 counters in a file: 64 hexadecimal digits as in `rt:`, or a JSON list of numbers.
+
+    Raises ValueError that names the option for a file that cannot be read or holds something else.
+    """
     try:
+        text = path.read_text().strip().removeprefix("rt:")
         counters = json.loads(text) if text.startswith("[") else list(words_of(text))
+    except OSError as error:
+        raise ValueError(f"{option}: cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"--eeprom: {path} is neither hexadecimal nor JSON: {error}") from error
+        raise ValueError(f"{option}: {path} is neither hexadecimal nor JSON: {error}") from error
     if len(counters) != COUNTERS or not all(
         isinstance(count, int) and 0 <= count <= 0xFFFF for count in counters
     ):
-        raise ValueError(f"--eeprom: {path} must have {COUNTERS} counters from 0 to 65535")
+        raise ValueError(f"{option}: {path} must have {COUNTERS} counters from 0 to 65535")
     return counters
 
 
 def _saved_counters(state: Path | None) -> list[int] | None:
-    return read_counters(state) if state and state.exists() else None
+    return read_counters(state, "--state") if state and state.exists() else None

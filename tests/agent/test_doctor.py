@@ -140,7 +140,9 @@ def test_a_journal_that_cannot_be_made_is_named(tmp_path: Path):
 
 def test_a_damaged_journal_is_named(tmp_path: Path):
     (tmp_path / "agent.db").write_bytes(b"not a journal" * 100)
-    assert "damaged" in doctor.journal(tmp_path / "agent.db")[1].what
+    finding = doctor.journal(tmp_path / "agent.db")[1]
+    assert "damaged" in finding.what
+    assert str(finding).count("journal ") == 1, "the advice for another trouble is not added"
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -212,6 +212,25 @@ def test_a_wrong_option_of_the_simulator_is_one_line(tmp_path: Path, capsys: pyt
     assert "--eeprom" in told
 
 
+@pytest.mark.parametrize("option", ["--eeprom", "--state"])
+def test_a_file_the_simulator_cannot_read_is_one_line(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, told = refused(capsys, "simulate", "jura", "--link", str(tmp_path / "jura"), option, str(tmp_path))
+    assert code == 2
+    assert f"{option}: cannot read {tmp_path}" in told
+
+
+def test_a_wrong_fault_of_the_simulator_is_answered_with_those_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(("simulate", "jura", "--link", str(tmp_path / "jura"), "--fail", "hiccups"))
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "'no-water'" in told and "'power-cut'" in told
+
+
 def test_what_runs_for_years_beside_a_machine_loads_little():
     loaded = subprocess.run(
         [sys.executable, "-c", "import agent.__main__, sys; print(*sys.modules)"],
