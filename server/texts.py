@@ -495,8 +495,10 @@ TECH: dict[str, Text] = {
     "older": Text("Старше", "Older"),
     "texts": Text("Тексты для покупателя", "Texts for the customer"),
     "texts_hint": Text(
-        "Можно: <b> <i> <p> <br> <ul> <li> и ссылки tel:, mailto:, https:. Остальное будет убрано.",
-        "Allowed: <b> <i> <p> <br> <ul> <li> and links tel:, mailto:, https:. The rest is removed.",
+        "Можно: <b> <i> <em> <strong> <br> <p> <ul> <ol> <li> и ссылки tel:, mailto:, https:. "
+        "Остальное будет убрано.",
+        "Allowed: <b> <i> <em> <strong> <br> <p> <ul> <ol> <li> and links tel:, mailto:, https:. "
+        "The rest is removed.",
     ),
     "show": Text("Показать", "Preview"),
     "save": Text("Сохранить", "Save"),
