@@ -21,6 +21,9 @@ from server.vault import HOW_TO_MAKE_A_KEY, NO_KEY, NotOpened, Vault
 
 Changes = list[dict[str, Any]]
 
+BANKS = ("Yookassa", "YookassaReceipt", "TBank")
+"""The scenarios for which a merchant needs credentials."""
+
 
 def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
     """Write what differs from the database; return one object per thing that was created or updated.
@@ -62,6 +65,18 @@ def _check_receipts(merchants: set[str], entries: list[DeviceEntry]) -> Transact
             raise SettingError(f"{where}: {scenario} needs {needed} of merchant {merchant!r}")
         if merchant in merchants:
             raise SettingError(f"merchant {merchant!r} needs {needed}: {uuid} sells with receipts")
+
+
+def without_credentials(file: File) -> Transaction[list[str]]:
+    """Return a line for each device of the file that cannot sell, since its merchant has no credentials."""
+    lines = []
+    for device in file.devices:
+        scenario = device.payment_scenario
+        if scenario not in BANKS or (yield from devices.credentials(device.merchant, scenario)):
+            continue
+        where = f"[merchants.credentials.{scenario}]"
+        lines.append(f"{device.device_uuid} cannot sell: merchant {device.merchant} has no {where}")
+    return lines
 
 
 def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Changes) -> Transaction[None]:
@@ -201,8 +216,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """Load a file and print a JSON object a line of what changed. Returns the exit code."""
     file = read_file(options.file)
     vault = Vault(settings.credentials_key)
-    for change in asyncio.run(_write(settings.database_url, file, vault)):
+    changes, warnings = asyncio.run(_write(settings.database_url, file, vault))
+    for change in changes:
         print(json.dumps(change, ensure_ascii=False))
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     if not vault.has_key:
         _warn_of_what_stands_in_clear(file)
     return 0
@@ -216,9 +234,10 @@ def _warn_of_what_stands_in_clear(file: File) -> None:
             print(f"CREDENTIALS_KEY is not set: {whose} are kept in clear", file=sys.stderr)
 
 
-async def _write(url: str, file: File, vault: Vault) -> Changes:
+async def _write(url: str, file: File, vault: Vault) -> tuple[Changes, list[str]]:
     db = await open_database(url)
     try:
-        return await db.write(load, file, utc_now_ms(), vault)
+        changes = await db.write(load, file, utc_now_ms(), vault)
+        return changes, await db.read(without_credentials, file)
     finally:
         await db.close()

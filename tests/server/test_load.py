@@ -315,6 +315,15 @@ async def test_the_command_warns_of_test_credentials_in_clear(file: Path):
     assert len(errors.splitlines()) == 1 and "test_secret" not in output + errors
 
 
+async def test_the_command_tells_which_device_cannot_sell_for_want_of_credentials(file: Path):
+    code, output, errors = await command(
+        Path(replaced(file, 'payment_scenario = "Sandbox"', WITH_RECEIPTS)),
+        *("--credentials-key", KEY),
+    )
+    assert (code, len(output.splitlines())) == (0, 5)
+    assert errors == "dev-1 cannot sell: merchant m1 has no [merchants.credentials.YookassaReceipt]\n"
+
+
 async def test_the_command_refuses_live_credentials_without_a_key(file: Path):
     code, output, errors = await command(Path(replaced(file, "test_secret", "live_secret")))
     assert (code, output, len(errors.splitlines())) == (2, "", 1)
