@@ -13,7 +13,7 @@ from agent.wire import Actuated, Code, MachineReport, MachineState, Make, MakeSt
 
 M = TypeVar("M", bound=wire.Message)
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 READY = MachineReport(MachineState.READY, "FAKE 1")
 
 

@@ -26,7 +26,7 @@ from tests.fakes.agent import ScriptedAgent
 from tests.fakes.ports import free_port
 from tests.server.clock import Clock
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 DRINK = DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(small=9000, medium=11050))
 MERCHANT = MerchantEntry(id="m1", name="Кофе у дома")
 

@@ -13,7 +13,7 @@ from server.db import EVERY_ORDER, Database, Statement, Touched, Transaction, op
 from server.db.sqlite import SqliteDatabase, commit_together, open_sqlite, sqlite_text
 from server.errors import Conflict, DatabaseError, SettingError
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 @pytest.fixture

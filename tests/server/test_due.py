@@ -10,7 +10,7 @@ import pytest
 from server.due import DueWork
 from server.errors import DatabaseError
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 class Desk:

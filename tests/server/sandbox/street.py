@@ -21,7 +21,7 @@ from server.sandbox.app import NOTIFICATION_PATH
 from tests.fakes.asked import asked_for
 
 PAGE = "{{ shop_name }}|{{ payment.amount_text }}|{{ payment.status }}|{{ payment.return_url }}"
-WAIT_S = 5.0
+WAIT_S = 30.0
 RECEIPT_DELAY_MS = 3000
 
 

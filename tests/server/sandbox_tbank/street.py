@@ -23,7 +23,7 @@ from server.texts import text
 HOOK = "/hooks/tbank"
 SHOP = Credentials(TERMINAL_KEY, PASSWORD)
 TEMPLATES = Path(__file__).parents[3] / "templates"
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 @dataclass
