@@ -294,6 +294,7 @@ async def test_an_expired_order_cannot_be_paid(shop: Shop, logs: list[Any]):
     await shop.agent()
     await shop.finish(await shop.at_bank(), "canceled")
     await shop.becomes("not_paid")
+    await shop.until_rows("SELECT 1 FROM notifications WHERE handled_at IS NOT NULL")
     shop.later(15 * 60 + 1)
     async with Refused(shop, logs, 400, "order_expired") as refused:
         refused.answered(await shop.initiate())
