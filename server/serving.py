@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from server.errors import SettingError
 from server.settings import Settings, environment
@@ -19,6 +21,8 @@ from server.settings import Settings, environment
 log = structlog.get_logger()
 
 SHUTDOWN_TIMEOUT_S = 5.0
+LINGER_S = 1.0
+"""How long a worker that is replaced waits for requests on connections that it has accepted."""
 SWITCH_AFTER_S = 0.0005
 """How long the loop may keep the interpreter from the database's threads: of Python's own 5 ms each of the
 ten statements of a transaction may wait some."""
@@ -77,44 +81,82 @@ def flags_of(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _serve(settings: Settings, place: Place | None = None) -> int:
-    from server.app import make_app
-
     sys.setswitchinterval(SWITCH_AFTER_S)
-
-    def ready(_: str) -> None:
-        log.info("server listens", url=settings.public_url, sandbox=settings.sandbox)
-        if place is not None:
-            os.write(place.line, b"serves")
-
-    async def app() -> web.Application:
-        made = await make_app(settings)
-        if place is not None:
-            made.cleanup_ctx.append(lambda _: _held_by(place.line))
-        return made
-
-    where: Mapping[str, object] = {"host": settings.host, "port": settings.port}
-    if place is not None:
-        where = {"sock": [socket.socket(fileno=number) for number in place.sockets]}
-    try:
-        web.run_app(
-            app(),
-            **where,  # type: ignore[arg-type]
-            print=ready,
-            access_log=None,
-            backlog=BACKLOG,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        )
-    except OSError as error:
-        raise SettingError(not_listening(settings, error)) from error
+    asyncio.run(_until_stopped(settings, place))
     return 0
 
 
-async def _held_by(line: int) -> AsyncIterator[None]:
-    """Stop when the supervisor has gone, as if it had asked to: nobody would look after this process."""
+async def _until_stopped(settings: Settings, place: Place | None) -> None:
+    """Serve until a signal, or the end of the supervisor's line, says stop. Raises SettingError."""
+    from server.app import make_app
+
+    stopped = asyncio.Event()
+    _heed(stopped, place)
+    app = await make_app(settings)
+    app.on_response_prepare.append(partial(_say_that_we_leave, stopped))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    try:
+        await runner.setup()
+        sites = _sites(runner, settings, place)
+        await _listen(sites, settings)
+        log.info("server listens", url=settings.public_url, sandbox=settings.sandbox)
+        if place is not None:
+            os.write(place.line, b"serves")
+        await stopped.wait()
+        if place is not None:
+            await _linger(sites)
+    finally:
+        await runner.cleanup()
+
+
+def _heed(stopped: asyncio.Event, place: Place | None) -> None:
+    """Let signals stop us, and the supervisor's end as if it had asked to: nobody would look after us."""
     loop = asyncio.get_running_loop()
-    loop.add_reader(line, os.kill, os.getpid(), signal.SIGTERM)
-    yield
-    loop.remove_reader(line)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if place is None:
+        return
+    line = place.line
+
+    def end() -> None:
+        loop.remove_reader(line)
+        stopped.set()
+
+    loop.add_reader(line, end)
+
+
+def _sites(runner: web.AppRunner, settings: Settings, place: Place | None) -> list[web.BaseSite]:
+    if place is None:
+        return [web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)]
+    sockets = [socket.socket(fileno=number) for number in place.sockets]
+    return [web.SockSite(runner, each, backlog=BACKLOG) for each in sockets]
+
+
+async def _listen(sites: Sequence[web.BaseSite], settings: Settings) -> None:
+    try:
+        for site in sites:
+            await site.start()
+    except OSError as error:
+        raise SettingError(not_listening(settings, error)) from error
+
+
+async def _linger(sites: Sequence[web.BaseSite]) -> None:
+    """Accept no more, and answer those who are connected already: their request may be on its way.
+
+    What connects from now on waits at the supervisor's sockets for another worker.
+    """
+    for site in sites:
+        await site.stop()
+    await asyncio.sleep(LINGER_S)
+
+
+async def _say_that_we_leave(
+    stopped: asyncio.Event, _: web.BaseRequest, response: web.StreamResponse
+) -> None:
+    """Once stopped, ask whoever gets an answer to connect anew for his next request."""
+    if stopped.is_set() and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
 
 
 def not_listening(settings: Settings, error: OSError) -> str:

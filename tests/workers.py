@@ -11,10 +11,11 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 ONE_SITE = ("tests/processes/", "tests/pages_live/")
-ONE_BY_ONE = ("tests/simulation/", "tests/test_chaos.py")
+ONE_BY_ONE = ("tests/simulation/", "tests/test_chaos.py", "tests/test_rolling_restart.py")
 LONGEST_FIRST = (
     "tests/processes/",
     "tests/test_chaos.py",
+    "tests/test_rolling_restart.py",
     "tests/pages_live/",
     "tests/simulation/",
     "tests/test_demo.py",

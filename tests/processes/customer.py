@@ -152,13 +152,17 @@ class Purchase:
 
 
 class Customer:
-    """Buys from the machines of a site. Use as an async context manager."""
+    """Buys from the machines of a site, in an HTTP session made as `session` says.
 
-    def __init__(self, site: Site) -> None:
+    Use as an async context manager.
+    """
+
+    def __init__(self, site: Site, **session: Any) -> None:
         self._site = site
+        self._how = session
 
     async def __aenter__(self) -> "Customer":
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(**self._how)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +100,11 @@ class Process:
             self._running.kill()
             self._running.wait()
         self._running = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; it must be running."""
+        assert self._running is not None
+        self._running.send_signal(number)
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it has started."""

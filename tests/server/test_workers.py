@@ -46,6 +46,18 @@ class Running:
             assert answer.status == 200
             return await answer.text()
 
+    async def stay(self) -> int:
+        """Ask again and again on one connection, until an answer says that it ends; return how often."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        head, asked = b"", 0
+        while b"Connection: close" not in head:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]))
+            asked += 1
+        writer.close()
+        return asked
+
     async def until_pids(self, number: int, without: set[int]) -> None:
         """Wait until so many workers live, and none of these."""
         async with asyncio.timeout(WAIT_S):
@@ -80,7 +92,9 @@ async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(
 
     first = set(running.pids)
     asking = [asyncio.create_task(ask()) for _ in range(4)]
+    staying = [asyncio.create_task(running.stay()) for _ in range(4)]
     await running.pool.replace()
+    asked += sum(await asyncio.gather(*staying))
     assert len(running.pids) == 2 and not first.intersection(running.pids)
     over.set()
     await asyncio.gather(*asking)
