@@ -307,6 +307,14 @@ CREATE TABLE sessions (
     expires_at BIGINT                       -- NULL: a program's token, until it is revoked
 );
 
+CREATE TABLE login_attempts (
+    attempt_id TEXT PRIMARY KEY,            -- forgotten after a minute, or when it was the right password
+    network TEXT NOT NULL,                  -- from where: an address, or the /64 of one of IPv6
+    mark TEXT NOT NULL,                     -- a few letters of the hash of the name that was typed
+    at BIGINT NOT NULL
+);
+CREATE INDEX login_attempts_by_network ON login_attempts (network, at);
+
 CREATE TABLE changes (
     change_id TEXT PRIMARY KEY,             -- who changed what by hand
     at BIGINT NOT NULL,

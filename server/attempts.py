@@ -1,35 +1,38 @@
-"""How often a login may be tried. In memory, for this process."""
+"""How often a login may be tried: decided from the attempts within the last minute."""
 
+import hashlib
 import ipaddress
-import math
-import time
+from collections.abc import Sequence
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
-PER_NAME_AND_ADDRESS = RateLimitItemPerMinute(5, namespace="name")
-PER_ADDRESS = RateLimitItemPerMinute(20, namespace="address")
+WINDOW_MS = 60_000
+PER_NAME_AND_NETWORK = 5
+PER_NETWORK = 20
+MARK_LENGTH = 4
 
 
-class LoginAttempts:
-    """Counts attempts in a window that moves."""
+def wait_ms(of_network: Sequence[tuple[str, int]], mark: str, now: int) -> int:
+    """Return 0 when a name may be tried from a network, or for how long it may not.
 
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    `of_network` has mark of the name and time of each attempt from there, the oldest first.
+    """
+    recent = [attempt for attempt in of_network if attempt[1] > now - WINDOW_MS]
+    of_name = [at for marked, at in recent if marked == mark]
+    waits = [_wait_ms(of_name, PER_NAME_AND_NETWORK, now)]
+    waits.append(_wait_ms([at for _, at in recent], PER_NETWORK, now))
+    return max(waits)
 
-    def wait_s(self, name: str, address: str) -> int:
-        """Count one attempt; return 0 when it may be made, or for how many seconds it may not."""
-        network = network_of(address)
-        for limit, key in ((PER_ADDRESS, (network,)), (PER_NAME_AND_ADDRESS, (name[:100], network))):
-            if not self._limiter.hit(limit, *key):
-                over_at = self._limiter.get_window_stats(limit, *key).reset_time
-                return max(1, math.ceil(over_at - time.time()))
-        return 0
 
-    def succeeded(self, name: str, address: str) -> None:
-        """Forget the attempts of someone who has proved who he is."""
-        self._limiter.clear(PER_NAME_AND_ADDRESS, name[:100], network_of(address))
+def _wait_ms(times: Sequence[int], limit: int, now: int) -> int:
+    """Return when so few attempts are left in the window that one more may be made."""
+    return times[-limit] + WINDOW_MS - now if len(times) >= limit else 0
+
+
+def mark_of(name: str) -> str:
+    """Return what is kept of a name that was typed, since it may be a password in the wrong field.
+
+    So short that nothing can be guessed from it, and that few names share one.
+    """
+    return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:MARK_LENGTH]
 
 
 def network_of(address: str) -> str:

@@ -3,17 +3,18 @@
 Knows no HTTP. Of each secret only a hash is kept: argon2id of passwords, SHA-256 of tokens.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from server.attempts import LoginAttempts
-from server.db import Database
+from server.attempts import WINDOW_MS, mark_of, network_of, wait_ms
+from server.db import Database, Transaction
 from server.errors import DemitasseError, SettingError, Unauthorized
 from server.metrics import REFUSED
 from server.passwords import Passwords
-from server.store import users
+from server.store import login_attempts, users
 from server.store.users import NewSession, Session, User
 from server.tokens import new_token, token_hash
 
@@ -53,7 +54,6 @@ class Users:
         self._db = db
         self._now_ms = now_ms
         self._passwords = passwords or Passwords()
-        self._attempts = LoginAttempts()
 
     async def add(self, name: str, role: str, password: str) -> bool:
         """Add a user, or change a known one's role and password; return whether the user is new.
@@ -70,8 +70,10 @@ class Users:
 
     async def log_in(self, name: str, password: str, address: str, former_token: str = "") -> LoggedIn:
         """Begin a session in place of the former one. Raises Unauthorized or TooManyAttempts."""
-        wait_s = self._attempts.wait_s(name, address)
-        if wait_s:
+        who = (network_of(address), mark_of(name))
+        wait = await self._db.write(_attempt, new_token(), *who, self._now_ms())
+        if wait:
+            wait_s = math.ceil(wait / 1000)
             REFUSED.labels("too_many_requests").inc()
             log.warning("login tried too often", address=address, wait_s=wait_s)
             raise TooManyAttempts(wait_s)
@@ -79,10 +81,10 @@ class Users:
         known = user.password_hash if user else None
         if not await self._passwords.fits(password[: PASSWORD_AT_MOST + 1], known) or user is None:
             REFUSED.labels("wrong_login").inc()
-            who = user.name if user else None  # what is no name may be a password typed into the wrong field
-            log.warning("wrong login", user=who, address=address)
+            known_name = user.name if user else None  # others may be passwords typed into the wrong field
+            log.warning("wrong login", user=known_name, address=address)
             raise Unauthorized("wrong_login", f"from {address}")
-        self._attempts.succeeded(name, address)
+        await self._db.write(login_attempts.forget, *who)
         if self._passwords.outdated(user.password_hash):
             await self._db.write(users.rehash, user, await self._passwords.hashed(password))
         log.info("signed in", user=name, address=address)
@@ -130,6 +132,16 @@ class Users:
     async def _note_use(self, session: Session, now: int) -> None:
         if now - session.used_at >= USE_NOTED_MS:
             await self._db.write(users.use_session, session.token_hash, now)
+
+
+def _attempt(attempt_id: str, network: str, mark: str, now: int) -> Transaction[int]:
+    """Count one attempt to sign in, on whichever process; return 0 when it may be made, or how long not."""
+    since = now - WINDOW_MS
+    wait = wait_ms((yield from login_attempts.from_network(network, since)), mark, now)
+    if not wait:
+        yield from login_attempts.forget_until(since)
+        yield from login_attempts.keep(attempt_id, network, mark, now)
+    return wait
 
 
 def is_name(name: str) -> bool:

@@ -21,6 +21,7 @@ PURE = [
     "agent/make.py",
     "agent/wire.py",
     "server/archiving.py",
+    "server/attempts.py",
     "server/books.py",
     "server/custom.py",
     "server/fiscal.py",

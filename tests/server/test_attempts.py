@@ -2,43 +2,38 @@
 
 import pytest
 
-from server.attempts import LoginAttempts, network_of
+from server.attempts import WINDOW_MS, mark_of, network_of, wait_ms
 
-HOME = "192.0.2.1"
-
-
-def tries(attempts: LoginAttempts, count: int, name: str = "anna", address: str = HOME) -> list[bool]:
-    """Try so many times; return which tries were let through."""
-    return [attempts.wait_s(name, address) == 0 for _ in range(count)]
+NOW = 1_000_000
+ANNA, BORIS = "a11a", "b0b0"
 
 
 def test_five_a_minute_and_no_more():
-    assert tries(LoginAttempts(), 7) == [True] * 5 + [False] * 2
+    four = [(ANNA, NOW - age) for age in (4, 3, 2, 1)]
+    assert wait_ms(four, ANNA, NOW) == 0
+    assert wait_ms([*four, (ANNA, NOW)], ANNA, NOW) == WINDOW_MS - 4
 
 
-def test_who_must_wait_is_told_how_long():
-    attempts = LoginAttempts()
-    tries(attempts, 5)
-    assert 1 <= attempts.wait_s("anna", HOME) <= 60
+def test_who_must_wait_may_go_on_when_the_first_of_the_last_five_is_a_minute_old():
+    six = [(ANNA, NOW - age) for age in (50_000, 40_000, 3, 2, 1, 0)]
+    assert wait_ms(six, ANNA, NOW) == WINDOW_MS - 40_000
+    assert wait_ms(six, ANNA, NOW + WINDOW_MS - 40_000) == 0
 
 
-def test_another_person_and_another_address_are_not_held_up():
-    attempts = LoginAttempts()
-    tries(attempts, 6)
-    assert tries(attempts, 1, name="boris") == tries(attempts, 1, address="192.0.2.2") == [True]
+def test_another_person_is_not_held_up():
+    assert wait_ms([(ANNA, NOW)] * 10, BORIS, NOW) == 0
 
 
-def test_one_address_cannot_try_many_names():
-    attempts = LoginAttempts()
-    let_through = [attempts.wait_s(f"user-{number}", HOME) == 0 for number in range(25)]
-    assert let_through == [True] * 20 + [False] * 5
+def test_one_network_cannot_try_many_names():
+    many = [(f"{number:04}", NOW - 1000) for number in range(20)]
+    assert wait_ms(many[1:], BORIS, NOW) == 0
+    assert wait_ms(many, BORIS, NOW) == WINDOW_MS - 1000
 
 
-def test_success_forgives():
-    attempts = LoginAttempts()
-    tries(attempts, 5)
-    attempts.succeeded("anna", HOME)
-    assert tries(attempts, 1) == [True]
+def test_of_a_name_only_a_mark_is_kept_from_which_nothing_can_be_guessed():
+    assert len(mark_of("кофе и булочка")) == 4
+    assert mark_of("anna") == mark_of("anna") != mark_of("boris")
+    assert mark_of("\ud800")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from argon2 import PasswordHasher
 
+from server.attempts import WINDOW_MS
 from server.db import Database, Statement, Transaction, open_database
 from server.errors import SettingError, Unauthorized
 from server.passwords import Passwords
@@ -40,7 +41,7 @@ async def users(db: Database, clock: Clock) -> Users:
 def every_cell() -> Transaction[str]:
     """All that is kept of users and sessions, as one text."""
     kept = ""
-    for table in ("users", "sessions"):
+    for table in ("users", "sessions", "login_attempts"):
         kept += str([tuple(row) for row in (yield Statement(f"SELECT * FROM {table}"))])
     return kept
 
@@ -163,13 +164,44 @@ async def test_a_password_is_hashed_anew_when_the_parameters_grow(users: Users, 
 
 
 async def test_after_five_tries_a_right_password_must_wait_too(users: Users):
-    for _ in range(5):
-        with pytest.raises(Unauthorized):
-            await users.log_in("anna", "wrong", HOME)
+    await fail(users, 5)
     with pytest.raises(TooManyAttempts) as refused:
         await users.log_in("anna", PASSWORD, HOME)
     assert 1 <= refused.value.wait_s <= 60
     await users.log_in("anna", PASSWORD, "192.0.2.2")
+
+
+async def test_the_right_password_forgives_and_a_minute_does(users: Users, db: Database, clock: Clock):
+    await fail(users, 4)
+    await users.log_in("anna", PASSWORD, HOME)
+    await fail(users, 5)
+    clock.at_ms += WINDOW_MS
+    await users.log_in("anna", PASSWORD, "192.0.2.2")
+    assert await db.read(attempts_kept) == 0
+
+
+async def test_several_processes_count_logins_together(users: Users, database_url: str, clock: Clock):
+    db = await open_database(database_url)
+    other = Users(db, clock, Passwords(QUICK))
+    await fail(users, 3)
+    await fail(other, 2)
+    for each in (users, other):
+        with pytest.raises(TooManyAttempts):
+            await each.log_in("anna", PASSWORD, HOME)
+    await db.close()
+
+
+async def fail(users: Users, times: int) -> None:
+    """Try wrong passwords."""
+    for _ in range(times):
+        with pytest.raises(Unauthorized):
+            await users.log_in("anna", "wrong", HOME)
+
+
+def attempts_kept() -> Transaction[int]:
+    """How many attempts are kept."""
+    count: int = (yield Statement("SELECT count(*) AS n FROM login_attempts"))[0]["n"]
+    return count
 
 
 @pytest.mark.parametrize("name", ["", " anna", "a\nb", "x" * 65, "\u202eanna"])
