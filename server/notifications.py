@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import structlog
 
-from server import payment_ends, strangers, stray_money
-from server.db import Database, Transaction
+from server import hints, payment_ends, strangers, stray_money
+from server.db import Database
 from server.due import DueWork, Work
 from server.errors import TooMany, Unavailable
+from server.hints import TELL_OF_MONEY, UNMATCHED_TRIES
 from server.known_archives import Archives
 from server.metrics import NOTIFICATIONS
 from server.payments import (
@@ -31,17 +32,11 @@ from server.payments.counted import counted
 from server.payments.tbank_codes import refund_told
 from server.progress import Rules
 from server.refunds import Refunds
-from server.store import devices, payments
+from server.store import payments
 from server.store.rows import Notification, Payment
 from server.till import Till
 
 log = structlog.get_logger()
-
-UNMATCHED_TRIES = 5
-"""Looks for a payment that no shop of ours knows, before it counts as forged."""
-
-TELL_OF_MONEY = frozenset({"payment.succeeded", "payment.waiting_for_capture", "CONFIRMED", "AUTHORIZED"})
-"""Events, YooKassa's and T-Bank's, which say that money has come."""
 
 ARCHIVED = "archived"
 """What becomes of a late word about a payment that was moved to an archive."""
@@ -101,33 +96,40 @@ class Notifications:
         name = hashlib.sha256(f"{provider}|{hint.event}|{hint.object_id}".encode()).hexdigest()[:32]
         lease_ends = now + payments.WRITE_LEASE_MS  # taken up here and now, by `work_on`
         kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, lease_ends)
-        if sender is None:
+        ours = await self._db.write(hints.keep_ours, kept, hint, now)
+        if ours is None and sender is None:
             await self._db.write(payments.keep_notification, kept)
-        elif not await self._db.write(strangers.keep_ours, kept, hint.payment_id or hint.object_id):
+        elif ours is None and sender is not None:
             await self._keep_strange(kept, sender)
         NOTIFICATIONS.labels("stored").inc()
-        self._work.start(name, partial(self.work_on, kept))
+        self._work.start(name, partial(self.work_on, kept, ours.taken if ours else None))
 
     async def _keep_strange(self, kept: Notification, sender: str) -> None:
         about = f"{kept.provider} {kept.object_id} from {sender}"
         if not self._senders.may_send(sender):
             NOTIFICATIONS.labels("refused").inc()
             raise TooMany("too_many_requests", f"notifications that are not ours: {about}")
-        if not await self._db.write(strangers.keep_strange, kept):
+        if not await self._db.write(hints.keep_strange, kept):
             NOTIFICATIONS.labels("refused").inc()
             raise Unavailable("service_unavailable", f"too many notifications that are not ours: {about}")
 
-    async def work_on(self, notification: Notification) -> None:
-        """Ask the provider about what a notification names, and apply the answer."""
+    async def work_on(self, notification: Notification, taken: Payment | None = None) -> None:
+        """Ask the provider about what a notification names, and apply the answer.
+
+        `taken` is the one payment that it names, if that was taken to be asked about.
+        """
+        asked = partial(hints.asked, notification, self._now_ms)
         try:
+            if taken is not None:
+                _count(await self._till.ask(taken, "notification", asked))
+                return
             if notification.event.startswith("refund."):
                 outcome = await self._hear_of_refund(notification)
             elif ours := await self._db.read(payments.by_provider_id, notification.object_id):
                 await self._ask_about(ours)
                 if refund_told(notification.event) is not None:
                     await self._hear_of_refunds_of(ours)
-                outcome = await self._db.write(_asked, notification, self._now_ms())
-                _count(outcome)
+                _count(await self._db.write(asked))
                 return
             elif await self._is_archived(notification):
                 outcome = ARCHIVED
@@ -137,7 +139,7 @@ class Notifications:
             log.warning("notification not confirmed yet", object_id=notification.object_id, why=str(error))
             young = self._now_ms() - notification.received_at < LIFE_MS
             outcome = None if young else "unmatched: no answer to it in a day"
-        await self._db.write(_done, notification, outcome, self._now_ms())
+        await self._db.write(hints.done, notification, outcome, self._now_ms())
         _count(outcome)
 
     async def _is_archived(self, notification: Notification) -> bool:
@@ -262,31 +264,6 @@ class Notifications:
         if doubt is not None:
             raise doubt
         return None
-
-
-def _asked(notification: Notification, now: int) -> Transaction[str | None]:
-    """The payments that a notification names were asked for: return what became of it; None: try again."""
-    after = yield from payments.by_provider_id(notification.object_id)
-    for payment in after:
-        yield from devices.heard(payment.merchant_id, payment.scenario, notification.received_at)
-    # asked and answered: the timer goes on if the provider did not answer or says pending
-    outcome: str | None = "/".join(payment.status for payment in after)
-    denied = all(payment.status in ("canceled", "failed") for payment in after)
-    young = notification.tries + 1 < UNMATCHED_TRIES
-    if notification.event in TELL_OF_MONEY and denied and young:
-        outcome = None  # forged, or the answer was of some time ago: nobody else will ask again
-    yield from _done(notification, outcome, now)
-    return outcome
-
-
-def _done(notification: Notification, outcome: str | None, now: int) -> Transaction[None]:
-    """Write what became of a notification; None: it is tried again."""
-    changes: dict[str, object] = {"tries": notification.tries + 1}
-    if outcome is None:
-        changes["next_try_at"] = now + min(60_000, 1_000 * 2**notification.tries)
-    else:
-        changes |= {"handled_at": now, "outcome": outcome, "next_try_at": None}
-    yield from payments.change_notification(notification.notification_id, changes)
 
 
 def _count(outcome: str | None) -> None:

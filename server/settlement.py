@@ -6,6 +6,7 @@ that the same truth heard five times changes the order once.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from server import held_money
 from server.db import Transaction
@@ -23,6 +24,16 @@ from server.stray_money import TAKEN, mismatch, went_astray
 CHECK_SOON_MS = 2_000
 
 PAY_AGAIN = frozenset({Status.CREATED, Status.NOT_PAID})
+
+
+R = TypeVar("R")
+Then = Callable[[], Transaction[R]]
+
+
+def nothing() -> Transaction[None]:
+    """Do nothing: what follows when nothing does."""
+    return
+    yield
 
 
 @dataclass(frozen=True)
@@ -152,14 +163,18 @@ def settle_and_claim(
     next_check_at: int,
     now: int,
     cause: str,
-) -> Transaction[Settled]:
-    """Apply what the provider says of a payment, and take the command that follows from it for sending."""
+    then: Then[R],
+) -> Transaction[tuple[Settled, R]]:
+    """Apply what the provider says of a payment, and take the command that follows from it for sending.
+
+    Then do `then`, and return also what that returns.
+    """
     about = (payment_id, snapshot, account_id, test, next_check_at, now, cause)
     settled = yield from settle_payment(rules, *about)
     changes = []
     for change in settled.changes:
         changes.append((yield from claim_what_follows(change, session_of, now)))
-    return replace(settled, changes=tuple(changes))
+    return replace(settled, changes=tuple(changes)), (yield from then())
 
 
 def settle_payment(

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -31,12 +32,14 @@ from server.payments import (
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Change, Rules
-from server.settlement import Wish
+from server.settlement import Then, Wish
 from server.store import payments
 from server.store.rows import Device, Order, Payment
 from server.texts import text
 
 log = structlog.get_logger()
+
+R = TypeVar("R")
 
 SHORTEST_LIFE_MS = 120_000
 """T-Bank takes no payment that ends within a minute; one that is begun late ends a little after its order."""
@@ -213,23 +216,31 @@ class Till:
         if self._now_ms() < (payment.leased_until or 0):
             await self._ask(payment, "timer")
 
+    async def ask(self, payment: Payment, cause: str, then: Then[R]) -> R:
+        """Ask about a payment that was taken and apply the answer; `then` is written together with it."""
+        answer = await self._answer(payment)
+        if answer is None:
+            return await self._db.write(then)
+        return await self._settle(payment, *answer, cause, then)
+
     async def _ask(self, payment: Payment, cause: str) -> None:
         if payment.status == "creating":
             await self._create_again(payment)
-            return
+        elif (answer := await self._answer(payment)) is not None:
+            await self.settle(payment, *answer, cause)
+
+    async def _answer(self, payment: Payment) -> tuple[Account, PaymentSnapshot] | None:
+        """Return what the provider says of a payment; None: it says nothing, and that is written."""
         try:
             account = await self._accounts.of(payment.merchant_id, payment.scenario)
-            snapshot = await counted(
-                "fetch_payment",
-                account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment)),
-            )
+            call = account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment))
+            return account, await counted("fetch_payment", call)
         except NotFound as error:
             await self._not_known(payment, str(error))
         except (ProviderError, Unavailable) as error:
             log.warning("payment cannot be asked for", payment_id=payment.payment_id, why=str(error))
             await self._cannot_ask(payment, error)
-        else:
-            await self.settle(payment, account, snapshot, cause)
+        return None
 
     async def _not_known(self, payment: Payment, why: str) -> None:
         """The provider no longer knows a payment that it made: perhaps the shop's account was changed."""
@@ -277,8 +288,14 @@ class Till:
 
     async def settle(self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str) -> None:
         """Apply what the provider says of a payment."""
+        await self._settle(payment, account, snapshot, cause, settlement.nothing)
+
+    async def _settle(
+        self, payment: Payment, account: Account, snapshot: PaymentSnapshot, cause: str, then: Then[R]
+    ) -> R:
+        """Apply what the provider says of a payment, in one transaction with `then`."""
         now = self._now_ms()
-        settled = await self._db.write(
+        settled, told = await self._db.write(
             settlement.settle_and_claim,
             self._rules,
             self._session_of,
@@ -289,6 +306,7 @@ class Till:
             now + self._pause_ms(payment, now),
             now,
             cause,
+            then,
         )
         if settled.astray:
             NOTIFICATIONS.labels("astray").inc()
@@ -296,6 +314,7 @@ class Till:
                 "money astray", payment_id=payment.payment_id, order_id=payment.order_id, why=settled.astray
             )
         self.tell(settled.changes)
+        return told
 
     async def _later(self, payment: Payment) -> None:
         now = self._now_ms()

@@ -103,6 +103,10 @@ class PostgresDatabase:
         """Run the statements on a reader; see `Database.read`."""
         return await self._to_its_end(self._until_read(lambda: transaction(*args, **kwargs)))
 
+    async def glance(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the statements on a reader; see `Database.glance`."""
+        return await self.read(transaction, *args, **kwargs)
+
     def on_touched(self, callback: OnTouched) -> None:
         """See `Database.on_touched`; what other processes commit is told as well."""
         self._listeners.on_touched(callback)

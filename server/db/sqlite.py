@@ -85,6 +85,18 @@ def _connect(path: str, uri: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def open_reader(path: str) -> sqlite3.Connection:
+    """Open a SQLite file for questions only."""
+    return _connect(f"file:{path}?mode=ro", uri=True)
+
+
+def open_glancer(path: str) -> sqlite3.Connection:
+    """Open a SQLite file for questions from the loop, which must not wait for whoever has the file."""
+    connection = open_reader(path)
+    connection.execute("PRAGMA busy_timeout = 0")
+    return connection
+
+
 class Readers:
     """Threads that read, each by a connection of its own."""
 
@@ -107,7 +119,7 @@ class Readers:
     def _drive(self, transaction: Transaction[T]) -> T:
         connection = getattr(self._mine, "connection", None)
         if connection is None:
-            connection = self._mine.connection = _connect(f"file:{self._path}?mode=ro", uri=True)
+            connection = self._mine.connection = open_reader(self._path)
             self._opened.append(connection)
         return drive(connection, transaction)
 
@@ -133,6 +145,7 @@ class SqliteDatabase:
     def start(self) -> None:
         """Start the writer and the readers."""
         self._readers = Readers(self._path)
+        self._glancer = open_glancer(self._path)
         self._thread.start()
 
     async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -149,6 +162,17 @@ class SqliteDatabase:
             raise DatabaseError("the database is closed")
         try:
             return await self._readers.run(transaction(*args, **kwargs))
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+    async def glance(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the statements here and now; see `Database.glance`."""
+        if self._readers is None:
+            raise DatabaseError("the database is closed")
+        try:
+            return drive(self._glancer, transaction(*args, **kwargs))
+        except sqlite3.OperationalError:  # somebody has the file to himself: the loop must not wait for him
+            return await self.read(transaction, *args, **kwargs)
         except sqlite3.Error as error:
             raise translated(error) from error
 
@@ -171,6 +195,7 @@ class SqliteDatabase:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
             await asyncio.to_thread(readers.close)
+            self._glancer.close()
         self._writer.close()
 
     def _write_jobs(self) -> None:

@@ -43,6 +43,12 @@ class Database(Protocol):
     async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a transaction that only selects. Raises DatabaseError."""
 
+    async def glance(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a transaction that selects a few rows by an index, as quick as can be. Raises DatabaseError.
+
+        On SQLite in the loop itself: a hop to a reader takes ten times as long as such a question.
+        """
+
     def on_touched(self, callback: OnTouched) -> None:
         """Call with the orders that commits have touched, in the loop, before the writers are answered.
 

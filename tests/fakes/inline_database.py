@@ -69,6 +69,9 @@ class InlineDatabase:
         except sqlite3.Error as error:
             raise translated(error) from error
 
+    async def glance(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.read(transaction, *args, **kwargs)
+
     def on_touched(self, callback: OnTouched) -> None:
         self._listeners.on_touched(callback)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent import wire
-from server import strangers
+from server import hints
 from tests.fakes.shop import Answer, Shop, counted
 from tests.server.test_notifications import about, refund_by_hand
 
@@ -36,13 +36,13 @@ async def test_what_was_refused_is_to_be_sent_again(shop: Shop):
 
 
 async def test_all_networks_together_keep_us_busy_with_so_many(shop: Shop, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(strangers, "MOST_OPEN", 3)
+    monkeypatch.setattr(hints, "MOST_STRANGE", 3)
     assert await flood(shop, 4) == [200, 200, 200, 503]
     assert await shop.column("SELECT count(*) FROM notifications") == [3]
 
 
 async def test_our_own_money_is_heard_of_in_a_flood(shop: Shop, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(strangers, "MOST_OPEN", 3)
+    monkeypatch.setattr(hints, "MOST_STRANGE", 3)
     agent = await shop.agent()
     page = await shop.at_bank()
     assert 429 in await flood(shop, 62)
@@ -63,7 +63,7 @@ async def test_our_own_money_is_heard_of_in_a_flood(shop: Shop, monkeypatch: pyt
 async def test_a_refund_made_by_hand_that_came_in_a_flood_is_taken_in_after_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(strangers, "MOST_OPEN", 0)
+    monkeypatch.setattr(hints, "MOST_STRANGE", 0)
     agent = await shop.agent()
     page = await shop.pay()
     await agent.make(await agent.hear(wire.Make))

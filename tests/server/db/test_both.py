@@ -102,15 +102,21 @@ async def test_what_breaks_a_rule_of_the_schema_is_a_conflict(db: Database, sql:
         await db.write(question, sql)
 
 
-@pytest.mark.parametrize("call", ["read", "write"])
+@pytest.mark.parametrize("call", ["read", "write", "glance"])
 async def test_what_is_no_sql_is_a_database_error(db: Database, call: str):
     with pytest.raises(DatabaseError, match="syntax error"):
         await getattr(db, call)(question, "SELEKT")
 
 
-async def test_a_reader_cannot_write(db: Database):
+@pytest.mark.parametrize("call", ["read", "glance"])
+async def test_a_reader_cannot_write(db: Database, call: str):
     with pytest.raises(DatabaseError, match=r"read-?only"):
-        await db.read(add, "a")
+        await getattr(db, call)(add, "a")
+
+
+async def test_a_glance_sees_what_was_committed(db: Database):
+    await db.write(add, "a")
+    assert await db.glance(names) == ["a"]
 
 
 async def test_a_change_returns_rows_only_when_it_says_so(db: Database):
@@ -178,7 +184,7 @@ async def test_cancelling_at_any_step_leaves_a_database_that_works(db: Database,
     assert await db.read(names) in (["a", "b", "c"], ["c"])
 
 
-@pytest.mark.parametrize("call", ["read", "write"])
+@pytest.mark.parametrize("call", ["read", "write", "glance"])
 async def test_a_closed_database_says_so_at_once(db: Database, call: str):
     await db.close()
     with pytest.raises(DatabaseError, match="closed"):
