@@ -48,12 +48,12 @@ class Captures:
 
     async def _due(self) -> Iterable[Work]:
         now = self._now_ms()
-        at = await self._db.read(payments.next_capture)
+        at = await self._db.glance(payments.next_capture)
         due = await self._db.write(payments.claim_captures, now) if at is not None and at <= now else []
         return [(capture.payment_id, partial(self._work_in_time, capture)) for capture in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(payments.next_capture)
+        return await self._db.glance(payments.next_capture)
 
     async def _work_in_time(self, capture: Capture) -> None:
         """Work on a capture that was claimed, unless that was too long ago: then it is due again."""

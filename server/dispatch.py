@@ -86,7 +86,7 @@ class Dispatch:
         return work
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(makes.next_wake, self._agents.server_id)
+        return await self._db.glance(makes.next_wake, self._agents.server_id)
 
     # --- sending ------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Dispatch:
             self.kick(device_uuid)
 
     async def _find_waiting(self) -> None:
-        for device_uuid in await self._db.read(makes.waiting_devices, self._now_ms()):
+        for device_uuid in await self._db.glance(makes.waiting_devices, self._now_ms()):
             self._heard(device_uuid)
 
     def _message(self, make: Make, connection: Connection) -> wire.Make:
@@ -174,7 +174,7 @@ class Dispatch:
     async def session_began(self, connection: Connection) -> None:
         """Ask where each command stands that was sent and not settled, then send what waits."""
         now = self._now_ms()
-        unsettled, waits = await self._db.read(makes.open_or_waiting, connection.device_uuid, now)
+        unsettled, waits = await self._db.glance(makes.open_or_waiting, connection.device_uuid, now)
         for make in unsettled:
             connection.post(wire.Query(epoch=connection.epoch, command_id=make.command_id))
         if waits:

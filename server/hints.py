@@ -27,6 +27,19 @@ class Ours:
     taken: Payment | None = None
 
 
+def names(hint: Hint) -> bool:
+    """Whether what it tells of is the state of one payment, and not that of a refund."""
+    return hint.kind == "payment" and refund_told(hint.event) is None
+
+
+def to_ask(hint: Hint, now: int) -> Transaction[Payment | None]:
+    """The payment of ours that a notification names, unless somebody is asking about it already."""
+    ours = (yield from payments.by_provider_id(hint.object_id)) if names(hint) else []
+    if len(ours) != 1 or ours[0].status not in OPEN or (ours[0].leased_until or 0) > now:
+        return None
+    return ours[0]
+
+
 def keep_ours(notification: Notification, hint: Hint, now: int) -> Transaction[Ours | None]:
     """Keep the notification if it is about a payment or a refund of ours, and take the payment; None: not."""
     about = hint.payment_id or hint.object_id
@@ -37,7 +50,7 @@ def keep_ours(notification: Notification, hint: Hint, now: int) -> Transaction[O
     if not ours:
         return None
     yield from payments.keep_notification(notification)
-    if hint.kind == "refund" or refund_told(hint.event) is not None or len(ours) > 1:
+    if not names(hint) or len(ours) > 1:
         return Ours()
     return Ours((yield from payments.take(ours[0].payment_id, OPEN, now)))
 

@@ -85,7 +85,7 @@ class Archives:
     async def facts(self, order_id: str) -> Facts:
         """What is known of an order, wherever it is. Raises NotFound."""
         try:
-            return await self._db.read(facts_of, order_id)
+            return await self._db.glance(facts_of, order_id)
         except NotFound:
             archived = await self._first(_facts, order_id)
             if archived is None:
@@ -104,7 +104,7 @@ class Archives:
         self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
         """Return the first archive's answer that is not empty."""
-        for archive in await self._db.read(archives.every):
+        for archive in await self._db.glance(archives.every):
             found = await _asked(Path(archive.file), lambda: transaction(*args, **kwargs))
             if found:
                 return found

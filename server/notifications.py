@@ -4,6 +4,7 @@ A notification is stored, then acknowledged, then worked on until the provider h
 Money that fits no order of ours is kept and shown, never thrown away.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -34,12 +35,15 @@ from server.progress import Rules
 from server.refunds import Refunds
 from server.store import payments
 from server.store.rows import Notification, Payment
-from server.till import Till
+from server.till import Answer, Till
 
 log = structlog.get_logger()
 
 ARCHIVED = "archived"
 """What becomes of a late word about a payment that was moved to an archive."""
+
+ASKED_MEANWHILE = 64
+"""Payments that are asked about while their notifications are being stored, at most; others afterwards."""
 
 LIFE_MS = 24 * 3600 * 1000
 """How long an answer is waited for that could say whose it is: as long as YooKassa repeats a notification."""
@@ -67,6 +71,7 @@ class Notifications:
         self._rules = rules
         self._now_ms = now_ms
         self._senders = strangers.Senders()
+        self._asking: set[asyncio.Task[Answer]] = set()
         self._work = DueWork("notifications", self._due, self._next_at, now_ms)
 
     def wake(self) -> None:
@@ -79,12 +84,12 @@ class Notifications:
 
     async def _due(self) -> Iterable[Work]:
         now = self._now_ms()
-        at = await self._db.read(payments.next_notification)
+        at = await self._db.glance(payments.next_notification)
         due = await self._db.write(payments.claim_notifications, now) if at is not None and at <= now else []
         return [(notification.notification_id, partial(self.work_on, notification)) for notification in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(payments.next_notification)
+        return await self._db.glance(payments.next_notification)
 
     async def keep(self, provider: str, hint: Hint, body: str, sender: str | None = None) -> None:
         """Store a notification; when this returns it will be worked on, whatever happens.
@@ -96,13 +101,39 @@ class Notifications:
         name = hashlib.sha256(f"{provider}|{hint.event}|{hint.object_id}".encode()).hexdigest()[:32]
         lease_ends = now + payments.WRITE_LEASE_MS  # taken up here and now, by `work_on`
         kept = Notification(name, provider, hint.event, hint.object_id, body, now, None, "", 0, lease_ends)
-        ours = await self._db.write(hints.keep_ours, kept, hint, now)
-        if ours is None and sender is None:
-            await self._db.write(payments.keep_notification, kept)
-        elif ours is None and sender is not None:
-            await self._keep_strange(kept, sender)
+        asking = await self._begin_to_ask(hint, now)
+        taken = await self._keep(kept, hint, sender)
         NOTIFICATIONS.labels("stored").inc()
-        self._work.start(name, partial(self.work_on, kept, ours.taken if ours else None))
+        self._work.start(name, partial(self.work_on, kept, taken, asking))
+
+    async def _begin_to_ask(self, hint: Hint, now: int) -> "asyncio.Task[Answer] | None":
+        """Ask while the notification is being stored: the two need not wait for each other."""
+        if len(self._asking) >= ASKED_MEANWHILE:
+            return None
+        payment = await self._db.glance(hints.to_ask, hint, now)
+        if payment is None:
+            return None
+        asking = asyncio.create_task(self._till.fetch(payment))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        return asking
+
+    def _asked(self, asking: "asyncio.Task[Answer]") -> None:
+        """An answer has come, or none: nobody needs it if somebody else has taken the payment."""
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()
+
+    async def _keep(self, kept: Notification, hint: Hint, sender: str | None) -> Payment | None:
+        """Store a notification; return the payment that it names if that was taken to be asked about."""
+        ours = await self._db.write(hints.keep_ours, kept, hint, kept.received_at)
+        if ours is not None:
+            return ours.taken
+        if sender is None:
+            await self._db.write(payments.keep_notification, kept)
+        else:
+            await self._keep_strange(kept, sender)
+        return None
 
     async def _keep_strange(self, kept: Notification, sender: str) -> None:
         about = f"{kept.provider} {kept.object_id} from {sender}"
@@ -113,15 +144,20 @@ class Notifications:
             NOTIFICATIONS.labels("refused").inc()
             raise Unavailable("service_unavailable", f"too many notifications that are not ours: {about}")
 
-    async def work_on(self, notification: Notification, taken: Payment | None = None) -> None:
+    async def work_on(
+        self,
+        notification: Notification,
+        taken: Payment | None = None,
+        asking: "asyncio.Task[Answer] | None" = None,
+    ) -> None:
         """Ask the provider about what a notification names, and apply the answer.
 
-        `taken` is the one payment that it names, if that was taken to be asked about.
+        `taken` is the one payment that it names, if that was taken to be asked about; `asking` the question.
         """
         asked = partial(hints.asked, notification, self._now_ms)
         try:
             if taken is not None:
-                _count(await self._till.ask(taken, "notification", asked))
+                _count(await self._till.ask(taken, "notification", asked, asking))
                 return
             if notification.event.startswith("refund."):
                 outcome = await self._hear_of_refund(notification)

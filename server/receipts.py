@@ -44,12 +44,12 @@ class Receipts:
 
     async def _due(self) -> Iterable[Work]:
         now = self._now_ms()
-        at = await self._db.read(receipts.next_check)
+        at = await self._db.glance(receipts.next_check)
         due = await self._db.write(receipts.claim, now) if at is not None and at <= now else []
         return [(receipt.receipt_id, partial(self._check_in_time, receipt)) for receipt in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(receipts.next_check)
+        return await self._db.glance(receipts.next_check)
 
     async def _check_in_time(self, receipt: Receipt) -> None:
         """Ask about a receipt that was claimed, unless that was too long ago: then it is due again."""

@@ -57,12 +57,12 @@ class Refunds:
 
     async def _due(self) -> Iterable[Work]:
         now = self._now_ms()
-        at = await self._db.read(payments.next_refund)
+        at = await self._db.glance(payments.next_refund)
         due = await self._db.write(payments.claim_refunds, now) if at is not None and at <= now else []
         return [(refund.refund_id, partial(self._work_in_time, refund)) for refund in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(payments.next_refund)
+        return await self._db.glance(payments.next_refund)
 
     async def follow(self, refund_id: str) -> None:
         """Ask now what became of a refund, unless a process is just about it: its word is as good."""

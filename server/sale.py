@@ -83,7 +83,7 @@ class Sale:
 
     async def device(self, device_uuid: str) -> Device:
         """The device, if its merchant may sell. Raises NotFound, Forbidden."""
-        device = await self._db.read(devices.get, device_uuid)
+        device = await self._db.glance(devices.get, device_uuid)
         if device is None:
             raise NotFound("device_not_found", device_uuid[:80])
         if device.valid_until is not None and self._now_ms() > device.valid_until:
@@ -100,7 +100,7 @@ class Sale:
 
     async def why_not(self, device_uuid: str) -> str | None:
         """Why the machine cannot make a drink now, or None."""
-        agent = await self._db.read(devices.agent, device_uuid)
+        agent = await self._db.glance(devices.agent, device_uuid)
         return why_not_selling(agent, self._now_ms(), self._online_threshold_ms)
 
     async def order_of(self, link: Link) -> Order:
@@ -110,10 +110,10 @@ class Sale:
         size is not sold, the time is over).
         """
         device = await self.device(link.device_uuid)
-        order = await self._db.read(orders.get, link.order_id) or await self._archives.order(link.order_id)
+        order = await self._db.glance(orders.get, link.order_id) or await self._archives.order(link.order_id)
         if order is None:
             await self.selling_device(link.device_uuid)
-            drink = await self._db.read(devices.drink, link.device_uuid, link.drink_no)
+            drink = await self._db.glance(devices.drink, link.device_uuid, link.drink_no)
             new = self._new_order(link, device, drink)
             order = await self._db.write(find_or_add, new)
         if (order.device_uuid, order.drink_no, order.size) != (link.device_uuid, link.drink_no, link.size):

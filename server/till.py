@@ -5,7 +5,7 @@ the provider's answer is final: again after an error, again after a restart, wit
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -40,6 +40,7 @@ from server.texts import text
 log = structlog.get_logger()
 
 R = TypeVar("R")
+Answer = tuple[Account, PaymentSnapshot]
 
 SHORTEST_LIFE_MS = 120_000
 """T-Bank takes no payment that ends within a minute; one that is begun late ends a little after its order."""
@@ -97,12 +98,12 @@ class Till:
 
     async def _due(self) -> Iterable[Work]:
         now = self._now_ms()
-        at = await self._db.read(payments.next_check)
+        at = await self._db.glance(payments.next_check)
         due = await self._db.write(payments.claim_checks, now) if at is not None and at <= now else []
         return [(payment.payment_id, partial(self._ask_in_time, payment)) for payment in due]
 
     async def _next_at(self) -> int | None:
-        return await self._db.read(payments.next_check)
+        return await self._db.glance(payments.next_check)
 
     # --- the customer pays --------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class Till:
             taken = await self._db.write(payments.take, payment_id, statuses, self._now_ms())
             if taken is not None:
                 return taken
-            payment = await self._db.read(payments.get, payment_id)
+            payment = await self._db.glance(payments.get, payment_id)
             if payment is None or payment.status not in statuses:
                 return None
             await asyncio.sleep(LOOK_AGAIN_S)
@@ -216,9 +217,20 @@ class Till:
         if self._now_ms() < (payment.leased_until or 0):
             await self._ask(payment, "timer")
 
-    async def ask(self, payment: Payment, cause: str, then: Then[R]) -> R:
-        """Ask about a payment that was taken and apply the answer; `then` is written together with it."""
-        answer = await self._answer(payment)
+    async def fetch(self, payment: Payment) -> Answer:
+        """Return what the provider says of a payment. Raises ProviderError or Unavailable."""
+        account = await self._accounts.of(payment.merchant_id, payment.scenario)
+        call = account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment))
+        return account, await counted("fetch_payment", call)
+
+    async def ask(
+        self, payment: Payment, cause: str, then: Then[R], asking: Awaitable[Answer] | None = None
+    ) -> R:
+        """Ask about a payment that was taken and apply the answer; `then` is written together with it.
+
+        `asking` is the question, if it is under way.
+        """
+        answer = await self._answer(payment, asking or self.fetch(payment))
         if answer is None:
             return await self._db.write(then)
         return await self._settle(payment, *answer, cause, then)
@@ -226,15 +238,13 @@ class Till:
     async def _ask(self, payment: Payment, cause: str) -> None:
         if payment.status == "creating":
             await self._create_again(payment)
-        elif (answer := await self._answer(payment)) is not None:
+        elif (answer := await self._answer(payment, self.fetch(payment))) is not None:
             await self.settle(payment, *answer, cause)
 
-    async def _answer(self, payment: Payment) -> tuple[Account, PaymentSnapshot] | None:
+    async def _answer(self, payment: Payment, asking: Awaitable[Answer]) -> Answer | None:
         """Return what the provider says of a payment; None: it says nothing, and that is written."""
         try:
-            account = await self._accounts.of(payment.merchant_id, payment.scenario)
-            call = account.provider.fetch_payment(payment.provider_payment_id or "", self.is_hold(payment))
-            return account, await counted("fetch_payment", call)
+            return await asking
         except NotFound as error:
             await self._not_known(payment, str(error))
         except (ProviderError, Unavailable) as error:

@@ -98,7 +98,7 @@ class Users:
 
     async def session(self, token: str) -> Session | None:
         """Return the browser's session of a cookie, or None when there is none or it is over."""
-        session = await self._db.read(users.session, token_hash(token)) if token else None
+        session = await self._db.glance(users.session, token_hash(token)) if token else None
         if session is None or session.kind != "browser":
             return None
         now = self._now_ms()
@@ -109,7 +109,7 @@ class Users:
 
     async def program(self, token: str) -> Session | None:
         """Return who a program's bearer token belongs to, or None."""
-        session = await self._db.read(users.session, token_hash(token)) if token else None
+        session = await self._db.glance(users.session, token_hash(token)) if token else None
         if session is None or session.kind != "program":
             return None
         await self._note_use(session, self._now_ms())

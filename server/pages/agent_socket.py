@@ -20,7 +20,7 @@ async def agent(request: web.Request) -> web.StreamResponse:
     kept = token_hash(token.strip())
     known = None
     if scheme.lower() == "bearer" and token:
-        known = await request.app[keys.DB].read(devices.device_of_token, kept)
+        known = await request.app[keys.DB].glance(devices.device_of_token, kept)
     if known is None:
         raise Unauthorized("not_allowed", "an agent without a valid token")
     device_uuid, is_newer = known

@@ -51,7 +51,7 @@ async def menu(request: web.Request) -> web.Response:
     sale, lang = request.app[keys.SALE], language(request)
     device = await sale.device(request.match_info["device_uuid"])
     why_not = await sale.why_not(device.device_uuid)
-    drinks = await request.app[keys.DB].read(devices.menu, device.device_uuid)
+    drinks = await request.app[keys.DB].glance(devices.menu, device.device_uuid)
     show_logo(request, device)
     context = {
         "lang": lang,
@@ -127,7 +127,7 @@ async def order_status(request: web.Request) -> web.Response:
 async def order_qr(request: web.Request) -> web.Response:
     """The link of a payment under way by SBP as a picture, to be scanned with the customer's phone."""
     order_id = (await _facts(request, request.match_info["order_id"])).order.order_id
-    payment = await request.app[keys.DB].read(payments.waiting, order_id)
+    payment = await request.app[keys.DB].glance(payments.waiting, order_id)
     if payment is None or payment.confirmation_kind != "qr" or payment.confirmation_url is None:
         raise NotFound("page_not_found", f"order {order_id} has nothing to scan")
     return _picture(payment.confirmation_url)
@@ -161,7 +161,7 @@ async def initiate_payment(request: web.Request) -> web.Response:
     """Start the payment of an order and say where to pay."""
     fields = await json_object(request)
     order_id = check_order_id(_text_field(fields, "order_id"))
-    order = await request.app[keys.DB].read(orders.get, order_id)
+    order = await request.app[keys.DB].glance(orders.get, order_id)
     if order is None:
         raise NotFound("order_not_found", order_id)
     check_payable(order, request.app[keys.NOW_MS]())
@@ -189,7 +189,7 @@ async def manual_make(request: web.Request) -> web.Response:
     wanted = _text_field(fields, "choice")
     if wanted not in ("make", "refund"):
         raise BadRequest("invalid_request", f"choice must be make or refund, not {wanted[:20]!r}")
-    order = await request.app[keys.DB].read(orders.get, order_id)
+    order = await request.app[keys.DB].glance(orders.get, order_id)
     if order is None:
         raise NotFound("order_not_found", order_id)
     if wanted == "make":

@@ -65,7 +65,7 @@ class Accounts:
             return self._sandbox_account(self._sandbox, merchant_id)
         kept = None
         if self._serves(scenario):
-            kept = await self._db.read(devices.credentials, merchant_id, scenario)
+            kept = await self._db.glance(devices.credentials, merchant_id, scenario)
         if kept is None:
             raise Unavailable("missing_credentials", f"merchant {merchant_id} has none for {scenario}")
         try:

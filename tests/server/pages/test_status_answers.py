@@ -30,9 +30,9 @@ class Counting:
         self.reads = 0
         self.meanwhile = None
 
-    async def read(self, transaction, *args):
+    async def glance(self, transaction, *args):
         self.reads += 1
-        found = await self._db.read(transaction, *args)
+        found = await self._db.glance(transaction, *args)
         if self.meanwhile is not None:
             await self.meanwhile()
         return found
