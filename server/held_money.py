@@ -12,6 +12,7 @@ from server.store.rows import Capture, Payment
 
 def was_taken(rules: Rules, payment: Payment, now: int) -> Transaction[None]:
     """The held money is ours now. If it was to go back, it goes back as a refund."""
+    yield from orders.get(payment.order_id)  # nobody begins to give it back meanwhile
     over = {"status": "succeeded", "next_check_at": None, "updated_at": now}
     taken = yield from payments.change(payment, over)
     if taken is not None:

@@ -56,7 +56,10 @@ def keep_ours(notification: Notification, hint: Hint, now: int) -> Transaction[O
 
 
 def keep_strange(notification: Notification) -> Transaction[bool]:
-    """Keep the notification if not too many are being worked on; return whether it was kept."""
+    """Keep the notification if not too many are being worked on; return whether it was kept.
+
+    On PostgreSQL those that come in one moment may be some more.
+    """
     if (yield from payments.open_notifications(notification.provider, MOST_STRANGE)) >= MOST_STRANGE:
         return False
     yield from payments.keep_notification(notification)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from server.clock import utc_now_ms
-from server.db import EVERY_ORDER, Statement, Transaction, open_database
+from server.db import EVERY_ORDER, Statement, Transaction, open_database, serializable
 from server.errors import SettingError
 from server.payments.accounts import is_live
 from server.settings import Settings
@@ -25,6 +25,7 @@ BANKS = ("Yookassa", "YookassaReceipt", "TBank")
 """The scenarios for which a merchant needs credentials."""
 
 
+@serializable  # what one file says of a merchant and another of its devices must fit
 def load(file: File, now: int, vault: Vault = NO_KEY) -> Transaction[Changes]:
     """Write what differs from the database; return one object per thing that was created or updated.
 

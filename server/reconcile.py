@@ -13,7 +13,7 @@ import aiohttp
 from server.books import Difference, differences
 from server.clients import accounts_of
 from server.clock import utc_now_ms
-from server.db import Database, Transaction, open_database
+from server.db import Database, Transaction, open_database, serializable
 from server.errors import SettingError
 from server.known_archives import all_since, close_all
 from server.payments import ProviderError
@@ -114,7 +114,7 @@ async def compare_account(
     theirs = await account.provider.payments_since(since_ms, ids)
     their_refunds = await account.provider.refunds_since(since_ms, ids)
     found = differences(ours, refunds, theirs, their_refunds, since_ms)
-    await db.write(_keep, rules, found, utc_now_ms())
+    await db.write(keep, rules, found, utc_now_ms())
     return found
 
 
@@ -134,7 +134,8 @@ async def _our_books(
     return [each for ours, _ in read for each in ours], [each for _, refunds in read for each in refunds]
 
 
-def _keep(rules: Rules, found: Sequence[Difference], now: int) -> Transaction[None]:
+@serializable  # what has had no case yet, and what leaves for an archive, has no row in common
+def keep(rules: Rules, found: Sequence[Difference], now: int) -> Transaction[None]:
     """Open a case for each difference that has had none."""
     for each in found:
         if (yield from cases.known("books_differ", each.subject)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from server.attempts import WINDOW_MS, mark_of, network_of, wait_ms
-from server.db import Database, Transaction
+from server.db import Database, Transaction, serializable
 from server.errors import DemitasseError, SettingError, Unauthorized
 from server.metrics import REFUSED
 from server.passwords import Passwords
@@ -71,7 +71,7 @@ class Users:
     async def log_in(self, name: str, password: str, address: str, former_token: str = "") -> LoggedIn:
         """Begin a session in place of the former one. Raises Unauthorized or TooManyAttempts."""
         who = (network_of(address), mark_of(name))
-        wait = await self._db.write(_attempt, new_token(), *who, self._now_ms())
+        wait = await self._db.write(count_attempt, new_token(), *who, self._now_ms())
         if wait:
             wait_s = math.ceil(wait / 1000)
             REFUSED.labels("too_many_requests").inc()
@@ -134,7 +134,8 @@ class Users:
             await self._db.write(users.use_session, session.token_hash, now)
 
 
-def _attempt(attempt_id: str, network: str, mark: str, now: int) -> Transaction[int]:
+@serializable  # each counts the others' rows, and adds one of its own
+def count_attempt(attempt_id: str, network: str, mark: str, now: int) -> Transaction[int]:
     """Count one attempt to sign in, on whichever process; return 0 when it may be made, or how long not."""
     since = now - WINDOW_MS
     wait = wait_ms((yield from login_attempts.from_network(network, since)), mark, now)

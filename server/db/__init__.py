@@ -7,10 +7,20 @@ I/O and runs the same on any database.
 import re
 
 from server.db.sqlite import open_sqlite_database
-from server.db.transactions import EVERY_ORDER, Database, Row, Statement, Touched, Transaction
+from server.db.transactions import EVERY_ORDER, Database, Row, Statement, Touched, Transaction, serializable
 from server.errors import SettingError
 
-__all__ = ["EVERY_ORDER", "Database", "Row", "Statement", "Touched", "Transaction", "open_database", "shown"]
+__all__ = [
+    "EVERY_ORDER",
+    "Database",
+    "Row",
+    "Statement",
+    "Touched",
+    "Transaction",
+    "open_database",
+    "serializable",
+    "shown",
+]
 
 
 CONNECTIONS = 4

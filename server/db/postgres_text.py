@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from server.db.postgres_locks import deciding
+
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 _CHANGES = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _RETURNS = re.compile(r"\bRETURNING\b", re.IGNORECASE)
@@ -27,9 +29,9 @@ class Text(NamedTuple):
     """Its rows are the transaction's number, for us and not for the transaction."""
 
 
-def postgres_text(sql: str, values: Sequence[Any]) -> Text:
-    """Return the statement for values of these types."""
-    return _text(sql, "".join([_kind(value) for value in values]))
+def postgres_text(sql: str, values: Sequence[Any], writes: bool = False) -> Text:
+    """Return the statement for values of these types; `writes`: as a transaction says it that may write."""
+    return _text(sql, "".join([_kind(value) for value in values]), writes)
 
 
 def postgres_values(values: Sequence[Any]) -> list[Any]:
@@ -51,8 +53,9 @@ def _kind(value: Any) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _text(sql: str, kinds: str) -> Text:
-    typed = _PLACEHOLDER.sub(lambda found: found[0] + _CASTS[kinds[int(found[1]) - 1]], sql)
+def _text(sql: str, kinds: str, writes: bool) -> Text:
+    said = deciding(sql) if writes else sql
+    typed = _PLACEHOLDER.sub(lambda found: found[0] + _CASTS[kinds[int(found[1]) - 1]], said)
     changes = _CHANGES.match(sql) is not None
     if not changes or _RETURNS.search(sql):
         return Text(typed, changes, tells_number=False)

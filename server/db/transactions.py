@@ -34,6 +34,20 @@ OnTouched = Callable[[Touched], None]
 OnNotified = Callable[[str | None], None]
 
 
+_SERIALIZABLE: set[Callable[..., Any]] = set()
+
+
+def serializable(transaction: Callable[P, Transaction[T]]) -> Callable[P, Transaction[T]]:
+    """Mark a rare write whose decision no row stands for: PostgreSQL sees which of its kind it meets."""
+    _SERIALIZABLE.add(transaction)
+    return transaction
+
+
+def is_serializable(transaction: Callable[..., Any]) -> bool:
+    """Say whether the transaction was marked so, or is one that was and has some of its arguments."""
+    return getattr(transaction, "func", transaction) in _SERIALIZABLE
+
+
 class Database(Protocol):
     """What the server asks of a database."""
 

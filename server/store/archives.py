@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.archiving import TABLES, Whole, wholes, why_it_stays
-from server.db import Row, Statement, Transaction
+from server.db import Row, Statement, Transaction, serializable
 from server.store.rows import columns, many
 
 
@@ -125,6 +125,7 @@ def owners(device_uuids: Sequence[str]) -> Transaction[tuple[list[Row], list[Row
     return [dict(row) for row in merchants], [dict(row) for row in devices]
 
 
+@serializable  # a case that a comparison opens may name no order
 def put_away(archive: Archive, copies: Mapping[str, Whole]) -> Transaction[list[str]]:
     """Take out the orders whose copies in the archive are still all there is of them; return their ids.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.db import Statement, Transaction
+from server.db import Statement, Transaction, serializable
 from server.store import payments
 from server.store.rows import columns, insert, many
 
@@ -28,6 +28,7 @@ def every() -> Transaction[list[Server]]:
     return many(Server, rows)
 
 
+@serializable  # who is alone, and who begins meanwhile, have no row in common
 def begin(server_id: str, now: int, host: str = "", pid: int = 0) -> Transaction[list[Server]]:
     """A process starts; return all there are. One that is alone owes nobody its leases."""
     sql, values = insert("servers", Server(server_id, now, 0, now, host, pid))
@@ -56,6 +57,7 @@ def end(server_id: str, now: int) -> Transaction[None]:
     yield from _part(server_id, now)
 
 
+@serializable  # as above
 def bury(dead: Server, now: int) -> Transaction[bool]:
     """Count a silent process among the dead, unless it was heard meanwhile; return whether it is."""
     rows = yield Statement(

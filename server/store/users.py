@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.db import Statement, Transaction
+from server.db import Statement, Transaction, serializable
 from server.store.rows import columns, insert, many, one, update
 
 
@@ -94,6 +94,7 @@ def begin_session(session: NewSession, former: str, idle_since: int) -> Transact
     yield Statement(*insert("sessions", session))
 
 
+@serializable  # two new tokens at once find no old one in each other's place
 def replace_program_token(session: NewSession) -> Transaction[None]:
     """Give the user's programs a new token; the old one is void."""
     yield Statement("DELETE FROM sessions WHERE kind = 'program' AND user_name = $1", (session.user_name,))

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.db import Touched, open_database
+from server.db import Touched, open_database, serializable
 from server.db import postgres as module
 from server.db.patience import Unreachable
 from server.db.postgres import PostgresDatabase
@@ -72,6 +72,7 @@ async def test_one_of_two_processes_adds_what_both_look_for(db: PostgresDatabase
     assert found.count(True) == 1
 
 
+@serializable
 def doctor_leaves(name: str) -> Transaction[bool]:
     """Leave, unless nobody else is on call: two who look at once must not both leave."""
     others = yield Statement(
