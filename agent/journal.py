@@ -2,7 +2,7 @@
 
 SQLite on the device's disk. Each method is one transaction, synced to the disk when it returns (all but
 `stored`), and may block for as long as the disk does; it is called through `Carry`. It decides nothing.
-A drink takes three synced commits; an idle agent writes nothing.
+A drink takes two synced commits, three if its machine is slow to answer; an idle agent writes nothing.
 
 Errors: JournalError
         ├── JournalLocked    another agent works on this file
@@ -132,10 +132,12 @@ class Journal:
 
     # --- commands ---------------------------------------------------------------------------------
 
+    def may_know(self, command_id: str) -> bool:
+        """Return at once, for any thread: False, if the command was never seen."""
+        return command_id in self._ids
+
     def find(self, command_id: str) -> Record | None:
         """Return the command, or None if it was never seen."""
-        if command_id not in self._ids:
-            return None
         with self._reading():
             query = f"SELECT {_COLUMNS} FROM commands WHERE command_id = ?"
             row = self._database.execute(query, (command_id,)).fetchone()
@@ -176,18 +178,24 @@ class Journal:
                 raise JournalError(f"command {record.command_id} is in the journal already")
 
     def start(self, record: Record) -> None:
-        """Record the start and the evidence from before. Only after this may the machine be moved.
+        """Record the start and the evidence from before, and the acceptance before it if that is not there.
 
-        Raises JournalError also when the command is not `received` any more.
+        Only after this may the machine be moved. Raises JournalError also when the command is not `received`
+        any more.
         """
         with self._transaction():
+            self._receive_once(record)
             if not self._update(record, "started_at_ms"):
                 raise JournalError(f"command {record.command_id} cannot be started now")
             self._enqueue(record)
 
     def end(self, record: Record) -> None:
-        """Record the end of a command and its report. Does nothing if it has ended already."""
+        """Record the end of a command and its report, and its acceptance before it if that is not there.
+
+        Does nothing if it has ended already.
+        """
         with self._transaction():
+            self._receive_once(record)
             if self._update(record, "ended_at_ms"):
                 self._enqueue(record)
 
@@ -243,6 +251,13 @@ class Journal:
             )
 
     # --- inside a transaction ---------------------------------------------------------------------
+
+    def _receive_once(self, record: Record) -> None:
+        accepted = Record(
+            record.command_id, record.payload_hash, record.order_id, record.drink_no, record.size
+        )
+        if self._insert(accepted):
+            self._enqueue(accepted)
 
     def _insert(self, record: Record) -> bool:
         self._ids.add(record.command_id)

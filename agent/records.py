@@ -18,6 +18,9 @@ from agent.wire import MakeState
 
 log = structlog.get_logger()
 
+RECEIVED_WITHIN_S = 0.1
+"""How long an accepted command may wait to be written together with its start; by then `received` is said."""
+
 PROBE_EVERY_S = 5.0
 """How often a journal that could not be written is tried again."""
 
@@ -34,6 +37,9 @@ class Records:
         self._changed = changed
         self._broken = asyncio.Event()
         self._unwritten: dict[str, Record] = {}
+        self._accepted: Record | None = None
+        self._accepting = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     @property
     def broken(self) -> bool:
@@ -42,8 +48,12 @@ class Records:
 
     async def find(self, command_id: str) -> Record | None:
         """Return a command, or None if it was never seen. Raises JournalError: it cannot be known."""
+        if self._accepted is not None and self._accepted.command_id == command_id:
+            await self._write_accepted(self._accepted)  # nothing is said of it before
         if command_id in self._unwritten:
             return self._unwritten[command_id]
+        if not self._journal.may_know(command_id):
+            return None
         try:
             return await self._carry(self._journal.find, command_id)
         except JournalError as error:
@@ -54,9 +64,32 @@ class Records:
         """Return the commands that have not ended. Raises JournalError."""
         return await self._carry(self._journal.open_commands)
 
-    async def receive(self, record: Record) -> bool:
-        """Write down an accepted command. False: it could not be, so it is refused."""
-        return await self._first(self._journal.receive, record)
+    def accept(self, record: Record) -> None:
+        """Take an accepted command, to be written with its start or its end, or alone if they are late.
+
+        Until then nobody is told of it, and a power cut forgets it: it has moved nothing. If it cannot be
+        written it is refused, and cannot be started.
+        """
+        self._accepted = record
+        self._accepting.set()
+
+    async def write_late(self) -> NoReturn:
+        """Write accepted commands whose machine is slow to answer; for ever."""
+        while True:
+            await self._accepting.wait()
+            self._accepting.clear()
+            if (record := self._accepted) is not None:
+                await asyncio.sleep(RECEIVED_WITHIN_S)
+                try:
+                    await self._write_accepted(record)
+                except Exception:  # its start or its end will be written, and it with them
+                    log.exception("acceptance not written by a mistake of ours", command=record.command_id)
+
+    async def _write_accepted(self, record: Record) -> None:
+        async with self._writing:
+            if self._accepted is record:
+                self._accepted = None
+                await self._first(self._journal.receive, record)
 
     async def reject(self, record: Record) -> bool:
         """Write down a refusal. False: it could not be; it is refused all the same."""
@@ -68,23 +101,31 @@ class Records:
 
     async def start(self, record: Record) -> None:
         """Write down a start. Raises JournalError: it must not be started."""
-        try:
-            await self._carry(self._journal.start, record)
-        except JournalError as error:
-            self._failed(error)
-            raise
+        async with self._writing:
+            if record.command_id in self._unwritten:
+                raise JournalError(self._unwritten[record.command_id].said)
+            try:
+                await self._carry(self._journal.start, record)
+            except JournalError as error:
+                self._failed(error)
+                raise
+            self._accepted = None
         self._link.outbox_grew()
 
     async def end(self, record: Record) -> None:
         """Write down an end, now or, if the journal is broken, later."""
         log.info("make ended", command=record.command_id, state=record.state, code=record.code)
-        try:
-            await self._carry(self._journal.end, record)
-        except JournalError as error:
-            self._failed(error)
-            self._keep(record)
-        else:
-            self._link.outbox_grew()
+        async with self._writing:
+            self._accepted = None
+            if self._is_refused(record.command_id):
+                return
+            try:
+                await self._carry(self._journal.end, record)
+            except JournalError as error:
+                self._failed(error)
+                self._keep(record)
+            else:
+                self._link.outbox_grew()
 
     async def all_stored(self) -> bool:
         """Say whether the server has stored every report. Raises JournalError."""
@@ -125,6 +166,11 @@ class Records:
             return False
         self._link.outbox_grew()
         return True
+
+    def _is_refused(self, command_id: str) -> bool:
+        """Whether it was refused because its acceptance could not be written."""
+        kept = self._unwritten.get(command_id)
+        return kept is not None and kept.state is MakeState.REJECTED
 
     async def _write_the_missed(self) -> None:
         while self._unwritten:

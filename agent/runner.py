@@ -91,8 +91,9 @@ class Runner:
                 self._tasks = tasks
                 if left_open:
                     self._occupy("settling what the last run left open", self._settle(left_open))
-                works = (self._serve(), self._watch(), self._records.mend(), self._records.prune())
-                running = [tasks.create_task(work) for work in (*works, self._link.run(self))]
+                keeping = (self._records.write_late(), self._records.mend(), self._records.prune())
+                works = (self._serve(), self._watch(), *keeping, self._link.run(self))
+                running = [tasks.create_task(work) for work in works]
                 await self._stopping.wait()
                 await self._drain()
                 await self._farewell()
@@ -169,7 +170,8 @@ class Runner:
                 if await self._records.bury(record):
                     self._link.tell(record.report())
             case Accept(record):
-                await self._accept(record, arrived.deadline)
+                self._records.accept(record)
+                self._occupy(record.command_id, self._make(record, arrived.deadline), self._drain_s)
 
     def _decide(
         self, message: Make | Query, known: Record | None, left_s: float
@@ -192,17 +194,6 @@ class Runner:
     async def _make(self, record: Record, deadline: float) -> None:
         log.info("make accepted", command=record.command_id, drink=record.drink_no, size=record.size)
         await self._end(await self._maker.make(record, deadline))
-
-    async def _accept(self, record: Record, deadline: float) -> None:
-        self._busy_with = record.command_id  # at once, so that nothing else is begun while it is written
-        accepted = False
-        try:
-            accepted = await self._records.receive(record)
-        finally:
-            if not accepted:
-                self._busy_with = None
-        if accepted:
-            self._occupy(record.command_id, self._make(record, deadline), self._drain_s)
 
     async def _start(self, record: Record) -> None:
         await self._records.start(record)

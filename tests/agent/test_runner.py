@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.journal import JournalError
+from agent.journal import Journal, JournalError
 from agent.machine import MachineError, Outcome
 from agent.make import SAID_LIMIT
 from agent.wire import Actuated, Code, Hello, MachineReport, MachineState, MakeState, Report
@@ -65,8 +65,53 @@ async def test_the_start_is_on_the_disk_before_the_machine_is_touched(bench: Ben
     async with bench.agent():
         bench.machine.at = lambda step: seen.append((step, bench.journal.find("c1")))
         await make_one(bench)
-    before = {step: record.state for step, record in seen if record}
-    assert (before["prepare"], before["make"]) == (S.RECEIVED, S.STARTED)
+    before = {step: record and record.state for step, record in seen}
+    assert (before["prepare"], before["make"]) == (None, S.STARTED)
+
+
+@in_virtual_time
+async def test_a_machine_that_is_slow_to_answer_does_not_delay_the_word_that_its_command_was_received(
+    bench: Bench,
+):
+    bench.machine.prepare_s = 5.0
+    async with bench.agent():
+        bench.server.order("c1")
+        await asyncio.sleep(1)
+        assert bench.server.states("c1") == [S.RECEIVED]
+        assert bench.journal.find("c1").state is S.RECEIVED
+        await bench.ended("c1")
+    assert bench.server.states("c1") == [S.RECEIVED, S.STARTED, S.DONE]
+
+
+@in_virtual_time
+async def test_a_command_is_written_before_anything_is_said_of_it(bench: Bench):
+    bench.machine.prepare_s = 0.05
+    written = []
+    async with bench.agent():
+        bench.machine.at = lambda step: bench.server.ask("c1") if step == "prepare" else None
+        receive = bench.journal.receive
+        bench.journal.receive = lambda record: written.append(record.state) or receive(record)
+        bench.server.order("c1")
+        await bench.ended("c1")
+    said = [report for report in bench.server.all_heard(Report) if report.command_id == "c1"]
+    assert S.NOT_SEEN not in [report.state for report in said]
+    assert (written, bench.machine.made) == ([S.RECEIVED], 1)
+
+
+@in_virtual_time
+async def test_a_quick_drink_is_written_twice(bench: Bench):
+    bench.machine.prepare_s = 0.0
+    written = []
+
+    async def carry(work: Any, /, *arguments: Any) -> Any:
+        if work.__name__ in ("receive", "start", "end"):
+            written.append(work.__name__)
+        return work(*arguments)
+
+    async with bench.agent(carry=carry):
+        await make_one(bench)
+    assert written == ["start", "end"]
+    assert bench.server.states("c1") == [S.RECEIVED, S.STARTED, S.DONE]
 
 
 @in_virtual_time
@@ -537,18 +582,18 @@ async def test_nothing_is_said_of_a_command_that_cannot_be_looked_up(bench: Benc
 
 
 @in_virtual_time
-async def test_a_command_that_is_lost_by_a_mistake_of_ours_does_not_keep_the_machine_busy(
+async def test_a_command_whose_acceptance_is_not_written_by_a_mistake_of_ours_is_written_with_its_start(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
     def stumble(*_: object) -> None:
         raise RuntimeError("a mistake")
 
+    monkeypatch.setattr(Journal, "receive", stumble)
+    bench.machine.prepare_s = 5.0
     async with bench.agent():
-        with monkeypatch.context() as broken:
-            broken.setattr(bench.journal, "receive", stumble)
-            bench.server.order("c1")
-            await asyncio.sleep(1)
+        assert (await make_one(bench, "c1"))[0] is S.DONE
         assert (await make_one(bench, "c2"))[0] is S.DONE
+    assert bench.server.states("c1") == [S.RECEIVED, S.STARTED, S.DONE]
 
 
 # --- the machine's state --------------------------------------------------------------------------
