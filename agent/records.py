@@ -88,8 +88,8 @@ class Records:
     async def _write_accepted(self, record: Record) -> None:
         async with self._writing:
             if self._accepted is record:
-                self._accepted = None
                 await self._first(self._journal.receive, record)
+                self._accepted = None  # not before: until then it is looked for here
 
     async def reject(self, record: Record) -> bool:
         """Write down a refusal. False: it could not be; it is refused all the same."""
@@ -116,7 +116,6 @@ class Records:
         """Write down an end, now or, if the journal is broken, later."""
         log.info("make ended", command=record.command_id, state=record.state, code=record.code)
         async with self._writing:
-            self._accepted = None
             if self._is_refused(record.command_id):
                 return
             try:
@@ -126,6 +125,7 @@ class Records:
                 self._keep(record)
             else:
                 self._link.outbox_grew()
+            self._accepted = None
 
     async def all_stored(self) -> bool:
         """Say whether the server has stored every report. Raises JournalError."""

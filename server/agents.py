@@ -16,7 +16,8 @@ from server.connection import Channel, Connection
 from server.db import Database
 from server.due import every
 from server.errors import DemitasseError
-from server.make_progress import Session, StaleSession
+from server.make import Session
+from server.make_progress import StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
 from server.store import devices
 

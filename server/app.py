@@ -69,7 +69,7 @@ async def _assemble(
     parts = Parts(db, accounts, rules, _pace(settings), settings.public_url, now_ms)
     await parts.presence.begin()
     opened.push_async_callback(parts.presence.end)
-    app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, rules
+    app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, parts.rules
     app[keys.NOW_MS] = now_ms
     app[keys.AGENTS], app[keys.DISPATCH], app[keys.TILL] = parts.agents, parts.dispatch, parts.till
     app[keys.REFUNDS], app[keys.NOTIFICATIONS] = parts.refunds, parts.notifications

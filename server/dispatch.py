@@ -17,8 +17,8 @@ from server.agents import Agents
 from server.connection import Connection
 from server.db import Database
 from server.due import DueWork, Work, every
-from server.make import IN_FLIGHT, State
-from server.make_progress import ANSWER_WITHIN_MS, GRACE_MS, StaleSession
+from server.make import ANSWER_WITHIN_MS, IN_FLIGHT, State
+from server.make_progress import GRACE_MS, StaleSession
 from server.progress import Change, Rules
 from server.store import makes
 from server.store.rows import Make

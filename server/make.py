@@ -4,8 +4,10 @@ A command's final truths are `done`, `failed`, `rejected` and `expired`; only a 
 others. `unknown` and `overdue` are open: late evidence or a person settles them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from agent.wire import Actuated, Code, Report
 from agent.wire import MakeState as DeviceState
@@ -34,6 +36,14 @@ class State(StrEnum):
 FINAL = frozenset({State.DONE, State.FAILED, State.REJECTED, State.EXPIRED})
 IN_FLIGHT = frozenset({State.SENT, State.RECEIVED, State.STARTED})
 """States in which the machine is taken; no second command is sent to it."""
+
+ANSWER_WITHIN_MS = 5_000
+"""How long a command may stay unanswered in a session before the agent is asked where it stands."""
+
+Session = tuple[int, str]
+"""Epoch and journal of a device's session."""
+SessionOf = Callable[[str], Session | None]
+"""The session that a device has with this process, if any."""
 
 _D, _S = DeviceState, State
 _ENDS = {
@@ -111,3 +121,20 @@ def _step(state: State, report: Report) -> Step:
         case State.REJECTED:
             return Step(state, Event.NOT_MADE, report.code or Code.AGENT_REJECTED_BUSY)
     return Step(state, Event.NOT_MADE, report.code or Code.EXPIRED_BEFORE_START)
+
+
+def no_session(device_uuid: str) -> Session | None:
+    """Return that the device is not connected to this process."""
+    return None
+
+
+def sent_in(session: Session, now: int) -> dict[str, Any]:
+    """Return what changes of a command that is taken for sending in a session."""
+    epoch, journal_id = session
+    return {
+        "state": State.SENT,
+        "epoch": epoch,
+        "journal_id": journal_id,
+        "sent_at": now,
+        "wake_at": now + ANSWER_WITHIN_MS,
+    }

@@ -3,30 +3,19 @@
 What a command's change means for its order is written in the same transaction, by `progress.happen`.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from agent.wire import Code, Report
 from server import make as make_core
 from server.db import Transaction
-from server.make import State
-from server.order import Effect, Event, Status
+from server.make import State, sent_in
+from server.order import Event, Status
 from server.progress import Change, Rules, happen
 from server.store import devices, makes, orders
 from server.store.rows import Make, Order
 
-ANSWER_WITHIN_MS = 5_000
-"""How long a command may stay unanswered in a session before the agent is asked where it stands."""
-
 GRACE_MS = 25_000
 """Added to a command's life before it is overdue: the time in which a dead session is known, and some."""
-
-
-Session = tuple[int, str]
-"""Epoch and journal of a device's session."""
-SessionOf = Callable[[str], Session | None]
-"""The session that a device has with this process, if any; called from the database's thread."""
 
 
 class StaleSession(Exception):
@@ -47,30 +36,7 @@ def _claim(device_uuid: str, epoch: int, journal_id: str, now: int) -> Transacti
     make = yield from makes.next_for_free_machine(device_uuid, now)
     if make is None:
         return None
-    return (
-        yield from makes.change(
-            make,
-            {
-                "state": State.SENT,
-                "epoch": epoch,
-                "journal_id": journal_id,
-                "sent_at": now,
-                "wake_at": now + ANSWER_WITHIN_MS,
-            },
-        )
-    )
-
-
-def claim_what_follows(change: Change, session_of: SessionOf, now: int) -> Transaction[Change]:
-    """Take the command that a change has led to for sending at once, if its device has a session here."""
-    device_uuid = change.after.device_uuid
-    session = session_of(device_uuid) if Effect.SEND_MAKE in change.effects else None
-    if session is None:
-        return change
-    try:
-        return replace(change, claimed=(yield from claim_make(device_uuid, *session, now)))
-    except StaleSession:  # its new session, wherever that is, is told
-        return change
+    return (yield from makes.change(make, sent_in((epoch, journal_id), now)))
 
 
 def give_up_make(

@@ -5,7 +5,7 @@ It opens nothing and knows no settings: database, accounts and clock are handed 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -53,12 +53,13 @@ class Parts:
     deadlines: Deadlines = field(init=False)
 
     def __post_init__(self) -> None:
-        db, accounts, rules, now_ms = self.db, self.accounts, self.rules, self.now_ms
-        server_id = rules.new_id("server")
+        db, accounts, now_ms = self.db, self.accounts, self.now_ms
+        server_id = self.rules.new_id("server")
         self.agents = Agents(db, server_id, now_ms)
+        self.rules = rules = replace(self.rules, session_of=self.agents.session)
         self.presence = Presence(db, server_id, now_ms, self.agents.close_all)
         self.dispatch = self.agents.listener = Dispatch(db, self.agents, rules, now_ms, self.follow)
-        about = (self.pace, self.public_url, now_ms, self.follow, self.agents.session)
+        about = (self.pace, self.public_url, now_ms, self.follow)
         self.till = Till(db, accounts, rules, *about)
         self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
         self.captures = Captures(db, accounts, self.till, rules, now_ms)

@@ -5,13 +5,13 @@ command, a refund, a case), so that a process that dies right after loses nothin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.wire import Code
 from server import order as order_core
 from server.db import Transaction
-from server.make import State
+from server.make import SessionOf, State, no_session, sent_in
 from server.order import Effect, Event, Status
 from server.payments import Bodies
 from server.store import cases, makes, orders, payments
@@ -37,6 +37,8 @@ class Rules:
     new_id: Callable[[str], str]
     bodies: Callable[[str], Bodies]
     """Scenario → what makes the exact requests to save."""
+    session_of: SessionOf = no_session
+    """Where a new command may be sent at once; called from the database's thread."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,11 @@ def happen(
     detail = f"{code}: {said}" if code else said
     yield from orders.add_event(order.order_id, now, event, order.status, after.status, cause, detail)
     for effect in effects:
-        yield from _follow(rules, after, effect, now, cause, event, detail, life_until)
-    return Change(order, after, event, effects, code, said, make)
+        yield from _follow(rules, after, effect, now, cause, event, detail)
+    claimed = None
+    if Effect.SEND_MAKE in effects:
+        claimed = yield from _queue_make(rules, after, now, life_until or now + rules.make_life_ms)
+    return Change(order, after, event, effects, code, said, make, claimed)
 
 
 def _changes(
@@ -128,11 +133,8 @@ def _follow(
     cause: str,
     event: Event,
     detail: str,
-    life_until: int | None,
 ) -> Transaction[None]:
     match effect:
-        case Effect.SEND_MAKE:
-            yield from _queue_make(rules, order, now, life_until or now + rules.make_life_ms)
         case Effect.REFUND:
             yield from refund_order(rules, order, now)
         case Effect.OPEN_CASE:
@@ -147,32 +149,38 @@ def _follow(
             yield from capture_held(rules, order, now)
 
 
-def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transaction[None]:
-    yield from makes.add(
-        Make(
-            command_id=rules.new_id("make"),
-            order_id=order.order_id,
-            attempt_no=order.attempt_no,
-            device_uuid=order.device_uuid,
-            drink_no=order.drink_no,
-            size=order.size,
-            price_minor=order.price_minor,
-            state=State.QUEUED,
-            code=None,
-            actuated="no",
-            evidence="none",
-            said="",
-            epoch=None,
-            journal_id=None,
-            created_at=now,
-            expires_at=life_until,
-            sent_at=None,
-            received_at=None,
-            started_at=None,
-            ended_at=None,
-            wake_at=life_until,
-        )
+def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transaction[Make | None]:
+    """Give a command; return it if it was taken for sending at once, to a session of this process."""
+    make = Make(
+        command_id=rules.new_id("make"),
+        order_id=order.order_id,
+        attempt_no=order.attempt_no,
+        device_uuid=order.device_uuid,
+        drink_no=order.drink_no,
+        size=order.size,
+        price_minor=order.price_minor,
+        state=State.QUEUED,
+        code=None,
+        actuated="no",
+        evidence="none",
+        said="",
+        epoch=None,
+        journal_id=None,
+        created_at=now,
+        expires_at=life_until,
+        sent_at=None,
+        received_at=None,
+        started_at=None,
+        ended_at=None,
+        wake_at=life_until,
     )
+    session = rules.session_of(order.device_uuid)
+    if session is None or not (yield from makes.may_be_sent(order.device_uuid, session[0], now)):
+        yield from makes.add(make)
+        return None
+    sent = replace(make, **sent_in(session, now))
+    yield from makes.add(sent)
+    return sent
 
 
 def open_case(

@@ -11,7 +11,6 @@ from typing import TypeVar
 from server import held_money
 from server.db import Transaction
 from server.errors import AlreadyDecided, BadRequest, NotFound
-from server.make_progress import SessionOf, claim_what_follows
 from server.order import PAYABLE, Event, Status
 from server.payment_ends import OPEN, answered, look_later, payment_over
 from server.payments import Method, NewPayment, PaymentSnapshot, PaymentStatus
@@ -153,9 +152,8 @@ class Settled:
     known: bool = True
 
 
-def settle_and_claim(
+def settle_and_then(
     rules: Rules,
-    session_of: SessionOf,
     payment_id: str,
     snapshot: PaymentSnapshot,
     account_id: str,
@@ -165,16 +163,9 @@ def settle_and_claim(
     cause: str,
     then: Then[R],
 ) -> Transaction[tuple[Settled, R]]:
-    """Apply what the provider says of a payment, and take the command that follows from it for sending.
-
-    Then do `then`, and return also what that returns.
-    """
+    """Apply what the provider says of a payment, then do `then`; return what both return."""
     about = (payment_id, snapshot, account_id, test, next_check_at, now, cause)
-    settled = yield from settle_payment(rules, *about)
-    changes = []
-    for change in settled.changes:
-        changes.append((yield from claim_what_follows(change, session_of, now)))
-    return replace(settled, changes=tuple(changes)), (yield from then())
+    return (yield from settle_payment(rules, *about)), (yield from then())
 
 
 def settle_payment(

@@ -18,7 +18,6 @@ from server.due import DueWork, Work
 from server.errors import BadRequest, Unavailable
 from server.fiscal import has_receipts, receipt_of
 from server.key_life import is_old
-from server.make_progress import SessionOf
 from server.metrics import NOTIFICATIONS
 from server.payments import (
     Confirmation,
@@ -76,7 +75,6 @@ class Till:
         public_url: str,
         now_ms: Callable[[], int],
         follow: Callable[[Change], None],
-        session_of: SessionOf,
     ) -> None:
         self._db = db
         self._accounts = accounts
@@ -85,7 +83,6 @@ class Till:
         self._public_url = public_url
         self._now_ms = now_ms
         self._follow = follow
-        self._session_of = session_of
         self._work = DueWork("till", self._due, self._next_at, now_ms, pace.longest_pause_s)
 
     def wake(self) -> None:
@@ -306,9 +303,8 @@ class Till:
         """Apply what the provider says of a payment, in one transaction with `then`."""
         now = self._now_ms()
         settled, told = await self._db.write(
-            settlement.settle_and_claim,
+            settlement.settle_and_then,
             self._rules,
-            self._session_of,
             payment.payment_id,
             snapshot,
             account.account_id,

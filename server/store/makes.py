@@ -61,6 +61,16 @@ def next_for_free_machine(device_uuid: str, now: int) -> Transaction[Make | None
     return one(Make, (yield Statement(f"{_QUEUED} AND NOT EXISTS ({_TAKEN}) {_LONGEST}", (device_uuid, now))))
 
 
+def may_be_sent(device_uuid: str, epoch: int, now: int) -> Transaction[bool]:
+    """Whether a new command may go to this session at once: it is the newest, and nothing is before it."""
+    rows = yield Statement(
+        "SELECT 1 AS free FROM agents WHERE device_uuid = $1 AND epoch = $3 AND NOT EXISTS ("
+        f"{_QUEUED}) AND NOT EXISTS ({_TAKEN})",
+        (device_uuid, now, epoch),
+    )
+    return bool(rows)
+
+
 def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:
     """Commands that were sent to the device and have no final truth: the one in flight, then the newest."""
     rows = yield Statement(

@@ -178,6 +178,8 @@ class World:
                 found.append(f"{board.name}: not connected")
             elif board.name != "twin" and not self._is_held(board.device_uuid):
                 found.append(f"{board.name}: has not noticed yet that its session is over")
+            elif board.name != "twin" and self._is_away(board.device_uuid):
+                found.append(f"{board.name}: its server has not noticed yet that it was taken for dead")
             found += [f"{board.name}: {what} of {row}" for what, row in _open_on(board)]
         return found
 
@@ -187,6 +189,10 @@ class World:
             for service in self.services
             if service.is_open
         )
+
+    def _is_away(self, device_uuid: str) -> bool:
+        query = "SELECT connected_at FROM agents WHERE device_uuid = ?"
+        return self.service.connection.execute(query, (device_uuid,)).fetchone()[0] is None
 
     async def _end_everything(self) -> None:
         """Kill what still lives, and wait until all of it is gone."""
