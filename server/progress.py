@@ -11,10 +11,10 @@ from typing import Any
 from agent.wire import Code
 from server import order as order_core
 from server.db import Transaction
-from server.make import SessionOf, State, no_session, sent_in
+from server.make import Session, SessionOf, State, no_session, sent_in
 from server.order import Effect, Event, Status
 from server.payments import Bodies
-from server.store import cases, makes, orders, payments
+from server.store import cases, devices, makes, orders, payments
 from server.store.rows import Capture, Case, Make, Order, Payment, Refund
 
 EXTRA_PAYMENT = "Заказ уже оплачен или завершён"
@@ -175,12 +175,18 @@ def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transa
         wake_at=life_until,
     )
     session = rules.session_of(order.device_uuid)
-    if session is None or not (yield from makes.may_be_sent(order.device_uuid, session[0], now)):
+    if session is None or not (yield from _goes_at_once(order.device_uuid, session, now)):
         yield from makes.add(make)
         return None
     sent = replace(make, **sent_in(session, now))
     yield from makes.add(sent)
     return sent
+
+
+def _goes_at_once(device_uuid: str, session: Session, now: int) -> Transaction[bool]:
+    if (yield from devices.newest_epoch(device_uuid)) != session[0]:
+        return False  # its new session, wherever that is, is told
+    return (yield from makes.has_none_before(device_uuid, now))
 
 
 def open_case(

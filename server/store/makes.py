@@ -61,14 +61,14 @@ def next_for_free_machine(device_uuid: str, now: int) -> Transaction[Make | None
     return one(Make, (yield Statement(f"{_QUEUED} AND NOT EXISTS ({_TAKEN}) {_LONGEST}", (device_uuid, now))))
 
 
-def may_be_sent(device_uuid: str, epoch: int, now: int) -> Transaction[bool]:
-    """Whether a new command may go to this session at once: it is the newest, and nothing is before it."""
+def has_none_before(device_uuid: str, now: int) -> Transaction[bool]:
+    """Whether nothing waits for the device or is with it: a new command may go to it at once."""
     rows = yield Statement(
-        "SELECT 1 AS free FROM agents WHERE device_uuid = $1 AND epoch = $3 AND NOT EXISTS ("
-        f"{_QUEUED}) AND NOT EXISTS ({_TAKEN})",
-        (device_uuid, now, epoch),
+        f"SELECT 1 AS first FROM makes WHERE device_uuid = $1 AND {_OPEN} AND ((state = 'queued' "
+        "AND expires_at > $2) OR state IN ('sent', 'received', 'started')) LIMIT 1",
+        (device_uuid, now),
     )
-    return bool(rows)
+    return not rows
 
 
 def open_on(device_uuid: str, limit: int = 100) -> Transaction[list[Make]]:

@@ -202,7 +202,7 @@ async def test_a_database_that_fails_for_a_moment_does_not_cost_the_drink(
     agent = await shop.agent()
     page = await shop.at_bank()
     monkeypatch.setattr("server.due.PAUSE_AFTER_ERROR_S", 0.01)
-    monkeypatch.setattr(makes, "may_be_sent", lambda *_: nothing())  # claimed after the settling
+    monkeypatch.setattr(makes, "has_none_before", lambda *_: nothing())  # claimed after the settling
     monkeypatch.setattr(make_progress, "claim_make", fail_once)
     await shop.finish(page)
     await agent.make(await agent.hear(wire.Make))

@@ -11,6 +11,7 @@ from server import hints, make_progress, settlement
 from server.acceptance import accept
 from server.db import Transaction
 from server.load import load
+from server.make import ANSWER_WITHIN_MS
 from server.payments import (
     Confirmation,
     Hint,
@@ -94,7 +95,8 @@ def heard(who: str, payment_id: str) -> Transaction[Any]:
     """The provider has confirmed it, by a process that has the device's session."""
     about = (payment_id, snapshot(payment_id, SUCCEEDED), "100500", True, NOW + 5_000, NOW, "notification")
     ended = partial(hints.asked, told_of(payment_id), lambda: NOW)
-    return settlement.settle_and_claim(rules(who), lambda _: SESSION[1:], *about, ended)
+    connected = replace(rules(who), session_of=lambda _: SESSION[1:])
+    return settlement.settle_and_then(connected, *about, ended)
 
 
 def by_hand(number: int) -> RefundSnapshot:
@@ -172,5 +174,5 @@ paid_late = partial(paid, "o1", now=NOW + 800_000)
 def overdue() -> Transaction[None]:
     """Nobody knows whether the drink was made."""
     yield from sent("o1")
-    wake_at = NOW + make_progress.ANSWER_WITHIN_MS
+    wake_at = NOW + ANSWER_WITHIN_MS
     yield from make_progress.overdue_make(rules("case"), "make-o1-1", wake_at, NOW + 60_000)
