@@ -101,7 +101,11 @@ def page_complaints() -> list[str]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, browsers: Browsers, page_complaints: list[str]) -> AsyncIterator[Page]:
     """An empty page the size of a small phone, in Russian. What it complains of fails the test."""
-    context = await browser.new_context(locale="ru-RU", viewport={"width": 320, "height": 640})
+    context = await browser.new_context(
+        locale="ru-RU",
+        viewport={"width": 320, "height": 640},
+        reduced_motion="reduce",
+    )
     opened = await context.new_page()
 
     def note(message: ConsoleMessage) -> None:
