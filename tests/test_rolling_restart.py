@@ -1,7 +1,7 @@
 """Whole sales go on while the server is replaced twice: each order ends as one drink, none fails.
 
-On PostgreSQL two workers are replaced one after another, and not one request may fail. SQLite has one server,
-which is stopped and started: customers ask again meanwhile.
+Two workers on PostgreSQL are replaced one after another, and not one request may fail. On SQLite there is one
+process, which nothing replaces: what its stop means to a sale is told in `tests/processes/test_servers.py`.
 """
 
 import asyncio
@@ -102,13 +102,3 @@ async def test_no_sale_and_no_request_fails_while_every_worker_is_replaced_twice
             await replace_workers(site)
             await selling.goes_on()
     assert noted == []
-
-
-async def test_no_sale_fails_while_the_one_server_is_stopped_and_started_twice(tmp_path: Path):
-    site = Site(tmp_path / "one", MACHINES, LOG_LEVEL="INFO")
-    async with selling_at(site) as selling:
-        await selling.goes_on()
-        for _ in range(TIMES):
-            await asyncio.to_thread(site.server.stop)
-            site.server.start()
-            await selling.goes_on()
