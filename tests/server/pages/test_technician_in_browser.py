@@ -32,6 +32,7 @@ async def test_a_technician_sees_the_failure_and_edits_what_the_customer_reads(d
     await sign_in(desk, page)
     await expect(page.locator("h1")).to_have_text("ул. Ленина, 1")
     await expect(page.locator(".failure").first).to_contain_text("FA:01 fill tank")
+    await page.wait_for_load_state()  # from then on its script hears what is typed
     await page.fill("#client_info_make_failed", 'Звоните <a href="tel:+7">+7</a><script>alert(1)</script>')
     await expect(page.locator(f"{PLACE} a")).to_have_attribute("href", "tel:+7")
     await page.click("button[value=save]")
