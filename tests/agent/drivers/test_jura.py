@@ -15,6 +15,9 @@ from agent.machine import MachineError, Outcome, Request
 from agent.wire import Actuated, Code, MachineState, MakeState
 from tests.agent.drivers.conftest import ESPRESSO, HURRY, Bench, Benches, until
 
+PATIENT = replace(HURRY, reply_s=2.0, gap_s=0.2)
+"""For a machine that always answers, but late where other processes take the cores."""
+
 
 async def refusal(bench: Bench, request: Request = ESPRESSO) -> MachineError:
     with pytest.raises(MachineError) as raised:
@@ -95,7 +98,7 @@ async def test_a_counter_that_steps_late_is_waited_for(bench: Benches) -> None:
 
 
 async def test_a_cable_that_comes_back_lets_the_counter_prove_the_drink(bench: Benches) -> None:
-    machine = await bench(fail=Fail.UNPLUGGED, back_s=0.3)
+    machine = await bench(fail=Fail.UNPLUGGED, back_s=0.3, timing=PATIENT)
     assert_outcome(await machine.buy(), MakeState.DONE, None, Actuated.YES)
     assert machine.keys_heard == 1
     assert_outcome(await machine.buy(), MakeState.DONE, None, Actuated.YES)
