@@ -25,6 +25,7 @@ CHECK_SOON_MS = 2_000
 PAY_AGAIN = frozenset({Status.CREATED, Status.NOT_PAID})
 
 
+T = TypeVar("T")
 R = TypeVar("R")
 Then = Callable[[], Transaction[R]]
 
@@ -33,6 +34,11 @@ def nothing() -> Transaction[None]:
     """Do nothing: what follows when nothing does."""
     return
     yield
+
+
+def in_turn(first: Then[T], then: Then[R]) -> Transaction[tuple[T, R]]:
+    """Do the one, then the other; return what both return."""
+    return (yield from first()), (yield from then())
 
 
 @dataclass(frozen=True)
@@ -150,22 +156,6 @@ class Settled:
     changes: tuple[Change, ...] = ()
     astray: str = ""
     known: bool = True
-
-
-def settle_and_then(
-    rules: Rules,
-    payment_id: str,
-    snapshot: PaymentSnapshot,
-    account_id: str,
-    test: bool | None,
-    next_check_at: int,
-    now: int,
-    cause: str,
-    then: Then[R],
-) -> Transaction[tuple[Settled, R]]:
-    """Apply what the provider says of a payment, then do `then`; return what both return."""
-    about = (payment_id, snapshot, account_id, test, next_check_at, now, cause)
-    return (yield from settle_payment(rules, *about)), (yield from then())
 
 
 def settle_payment(

@@ -302,18 +302,10 @@ class Till:
     ) -> R:
         """Apply what the provider says of a payment, in one transaction with `then`."""
         now = self._now_ms()
-        settled, told = await self._db.write(
-            settlement.settle_and_then,
-            self._rules,
-            payment.payment_id,
-            snapshot,
-            account.account_id,
-            account.test,
-            now + self._pause_ms(payment, now),
-            now,
-            cause,
-            then,
-        )
+        about = (payment.payment_id, snapshot, account.account_id, account.test)
+        at = now + self._pause_ms(payment, now)
+        settle = partial(settlement.settle_payment, self._rules, *about, at, now, cause)
+        settled, told = await self._db.write(settlement.in_turn, settle, then)
         if settled.astray:
             NOTIFICATIONS.labels("astray").inc()
             log.error(

@@ -96,7 +96,7 @@ def heard(who: str, payment_id: str) -> Transaction[Any]:
     about = (payment_id, snapshot(payment_id, SUCCEEDED), "100500", True, NOW + 5_000, NOW, "notification")
     ended = partial(hints.asked, told_of(payment_id), lambda: NOW)
     connected = replace(rules(who), session_of=lambda _: SESSION[1:])
-    return settlement.settle_and_then(connected, *about, ended)
+    return settlement.in_turn(partial(settlement.settle_payment, connected, *about), ended)
 
 
 def by_hand(number: int) -> RefundSnapshot:
