@@ -20,9 +20,12 @@
   for (const place of form.querySelectorAll("[data-preview-of]")) {
     const field = form.elements[place.dataset.previewOf];
     let pause;
-    field.addEventListener("input", () => {
+    const previewSoon = () => {
       clearTimeout(pause);
       pause = setTimeout(() => preview(field, place).catch(() => {}), PAUSE_MS);
-    });
+    };
+    field.addEventListener("input", previewSoon);
+    // What was typed before this script came, or was put back by the browser, fired no event that it heard.
+    if (field.value !== field.defaultValue) previewSoon();
   }
 })();

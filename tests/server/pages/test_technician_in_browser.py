@@ -1,10 +1,11 @@
 """A technician's way through the pages in a real browser, on a small phone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from agent.wire import Code
 from tests.server.pages.conftest import PASSWORD, Desk, a_desk
@@ -32,12 +33,26 @@ async def test_a_technician_sees_the_failure_and_edits_what_the_customer_reads(d
     await sign_in(desk, page)
     await expect(page.locator("h1")).to_have_text("ул. Ленина, 1")
     await expect(page.locator(".failure").first).to_contain_text("FA:01 fill tank")
-    await page.wait_for_load_state()  # from then on its script hears what is typed
     await page.fill("#client_info_make_failed", 'Звоните <a href="tel:+7">+7</a><script>alert(1)</script>')
     await expect(page.locator(f"{PLACE} a")).to_have_attribute("href", "tel:+7")
     await page.click("button[value=save]")
     await expect(page.locator(".notice.good")).to_have_text("Сохранено.")
     await expect(page.locator(f"{PLACE} .place-words")).to_have_text("Звоните +7")
+
+
+async def test_what_is_typed_before_the_script_has_come_is_previewed_too(desk: Desk, page: Page):
+    typed = asyncio.Event()
+
+    async def come_late(script: Route) -> None:
+        await typed.wait()
+        await script.continue_()
+
+    await page.route("**/tech.js*", come_late)
+    await sign_in(desk, page)
+    await page.fill("#client_info_make_failed", "Звоните дежурному")
+    await expect(page.locator(PLACE)).to_be_hidden()
+    typed.set()
+    await expect(page.locator(f"{PLACE} .place-words")).to_have_text("Звоните дежурному")
 
 
 async def test_the_list_and_the_way_out_work_by_hand(desk: Desk, page: Page):
