@@ -29,7 +29,7 @@ check: .venv/test ## check style and types
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-bench: .venv/runtime ## measure how fast it is, beside the bare parts (ROWS=polls,sales GROWN=10000000)
+bench: .venv/test ## measure how fast it is, beside the bare parts (ROWS=polls,sales GROWN=10000000)
 	@.venv/bin/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(GROWN),--grown $(GROWN)) $(if $(FOLDER),--folder $(FOLDER))
 
 chaos: .venv/test ## sell ORDERS drinks in real processes under faults (SEED=n repeats; DATABASE_URL, WORKERS=2)

@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.tied import tied
+
 ENDS_WITHIN_S = 15.0
 LINE_LIMIT = 64 * 1024 * 1024
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +42,7 @@ async def spawned(
     """Start `python -m ARGUMENTS`, tied to this process; what it says on standard error goes to `log`."""
     with log.open("ab") as file:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.tied", sys.executable, "-m", *arguments),
+            *tied(signal.SIGKILL, "", sys.executable, "-m", *arguments),
             env={**os.environ, **(environment or {})},
             cwd=ROOT,
             stdin=pipe or asyncio.subprocess.DEVNULL,
@@ -50,10 +52,10 @@ async def spawned(
         )
 
 
-async def ended(process: asyncio.subprocess.Process) -> None:
+async def ended(process: asyncio.subprocess.Process, number: signal.Signals = signal.SIGTERM) -> None:
     """Ask a process to end, and end it when it does not."""
     if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
     try:
         async with asyncio.timeout(ENDS_WITHIN_S):
             await process.wait()

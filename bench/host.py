@@ -6,6 +6,8 @@ import sqlite3
 import sysconfig
 import tempfile
 import time
+from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -39,6 +41,25 @@ def processor_s(pid: int) -> float:
     """Return the processor time that a process's threads have used, in seconds."""
     spent = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text(encoding="ascii").split()[0]) for task in spent) / 1e9
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    children = defaultdict(list)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            ours, _, rest = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")
+            children[int(rest.split()[1])].append(int(ours.partition(" ")[0]))
+    found = [pid]
+    for each in found:
+        found += children[each]
+    return found
+
+
+def busy_s() -> float:
+    """Return the processor time that this machine has used since it was started, in all its cores."""
+    user, nice, system, _, _, irq, softirq = Path("/proc/stat").read_text(encoding="ascii").split()[1:8]
+    return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:

@@ -21,6 +21,10 @@ class Scale:
     paced_sales: int = 300
     """Sold at a pace, in one run."""
     paced_per_s: float = 50.0
+    shared_agents: int = 200
+    """Agents of each server over PostgreSQL."""
+    shared_sales: int = 2_000
+    """Sold as fast as they go in one run by each of them, at most."""
     crowd: int = 10_000
     """Agents that are only connected."""
     crowd_sales: int = 750
@@ -44,6 +48,8 @@ TINY = Scale(
     sales=6,
     sales_at_once=2,
     paced_sales=4,
+    shared_agents=3,
+    shared_sales=6,
     crowd=20,
     crowd_sales=4,
     idle_s=0.2,

@@ -19,7 +19,7 @@ LONG_S = "3600"
 class Service:
     """A server on a port that stays the same when it is started again."""
 
-    def __init__(self, folder: Path, shop: Shop, provider_port: int | None) -> None:
+    def __init__(self, folder: Path, shop: Shop, provider_port: int | None, workers: int) -> None:
         self.port = free_port()
         self._log = folder / "server.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -30,11 +30,12 @@ class Service:
             "YOOKASSA_API_URL": f"http://127.0.0.1:{provider_port or free_port()}/v3",
             "FAST_TRACK_LIMIT_S": LONG_S,
             "LOG_LEVEL": "INFO",
+            "WORKERS": str(workers),
         }
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Its process id; of several workers, their supervisor's."""
         assert self._process is not None
         return self._process.pid
 
@@ -69,9 +70,11 @@ class Service:
 
 
 @asynccontextmanager
-async def running(folder: Path, shop: Shop, provider_port: int | None = None) -> AsyncIterator[Service]:
+async def running(
+    folder: Path, shop: Shop, provider_port: int | None = None, workers: int = 1
+) -> AsyncIterator[Service]:
     """Run a server for as long as the context lasts."""
-    service = Service(folder, shop, provider_port)
+    service = Service(folder, shop, provider_port, workers)
     await service.start()
     try:
         yield service

@@ -33,14 +33,20 @@ LIFE_MS = 3_600_000
 class Shop:
     """Names of what was put into a database; `tokens` are the agents', by device."""
 
-    path: Path
+    url: str
+    """Where the database is."""
     key: str
     tokens: dict[str, str]
 
     @property
-    def url(self) -> str:
-        """Where the database is."""
-        return f"sqlite:///{self.path}"
+    def path(self) -> Path:
+        """The file of a SQLite database."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+def file_url(path: Path) -> str:
+    """Return the address of a SQLite database."""
+    return f"sqlite:///{path}"
 
 
 def device_name(number: int) -> str:
@@ -63,11 +69,11 @@ def provider_name(number: int) -> str:
     return f"bp-{number}"
 
 
-async def stock(path: Path, machines: int, orders: int, now: int) -> Shop:
-    """Make a database with so many machines, and orders that are shared evenly among them."""
+async def stock(url: str, machines: int, orders: int, now: int) -> Shop:
+    """Fill an empty database with so many machines, and orders that are shared evenly among them."""
     key = secrets.token_urlsafe(32)
     tokens = {device_name(number): secrets.token_urlsafe(16) for number in range(machines)}
-    db = await open_database(f"sqlite:///{path}")
+    db = await open_database(url)
     try:
         await db.write(_merchant, Vault(key), now)
         await db.write(_machines, tokens, now)
@@ -75,7 +81,7 @@ async def stock(path: Path, machines: int, orders: int, now: int) -> Shop:
             await db.write(_orders, range(first, min(first + 1000, orders)), tuple(tokens), now)
     finally:
         await db.close()
-    return Shop(path, key, tokens)
+    return Shop(url, key, tokens)
 
 
 def _merchant(vault: Vault, now: int) -> Transaction[None]:

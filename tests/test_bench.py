@@ -11,7 +11,7 @@ from bench.filler import YEAR_MS, fill
 from bench.host import described
 from bench.rows import ROWS
 from bench.scale import TINY
-from bench.shop import stock
+from bench.shop import file_url, stock
 from bench.table import Line, printed, verdict
 
 SLOWER = Line(what="a sale", ours="ours", unit="ms", bare="bare", least=3, aim=1.5)
@@ -52,7 +52,7 @@ def test_the_machine_is_named(tmp_path):
 
 def test_filled_orders_are_whole_and_every_index_is_back(tmp_path):
     path = tmp_path / "shop.db"
-    asyncio.run(stock(path, machines=2, orders=3, now=2 * YEAR_MS))
+    asyncio.run(stock(file_url(path), machines=2, orders=3, now=2 * YEAR_MS))
     database = sqlite3.connect(path)
     before = indexes(database)
     database.close()

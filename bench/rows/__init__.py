@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from bench.rows import agent, crowd, growth, parts, polls, sales
+from bench.rows import agent, crowd, growth, parts, polls, postgres, sales
 from bench.scale import Scale
 from bench.table import Figures, Line
 
@@ -30,6 +30,7 @@ ROWS: Mapping[str, Row] = {
     "parts": parts,
     "polls": polls,
     "sales": sales,
+    "postgres": postgres,
     "growth": growth,
     "crowd": crowd,
     "agent": agent,

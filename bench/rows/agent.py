@@ -14,7 +14,7 @@ from bench.children import ChildFailed, ended, last_words, spawned
 from bench.host import processor_s, resident_bytes
 from bench.scale import Scale
 from bench.service import running
-from bench.shop import device_name, stock
+from bench.shop import device_name, file_url, stock
 from bench.table import Figures, Line
 
 LINES: tuple[Line, ...] = (
@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.2
 @asynccontextmanager
 async def prepared(folder: Path, scale: Scale) -> AsyncIterator[Callable[[], Awaitable[Figures]]]:
     """Start a server, a machine and its agent."""
-    shop = await stock(folder / "shop.db", machines=1, orders=0, now=time.time_ns() // 1_000_000)
+    shop = await stock(file_url(folder / "shop.db"), machines=1, orders=0, now=time.time_ns() // 1_000_000)
     port, log = folder / "coffee.tty", folder / "agent.log"
     board = folder / "board"
     board.mkdir()

@@ -20,7 +20,7 @@ from bench.notification import notification
 from bench.scale import Scale
 from bench.selling import at_a_pace
 from bench.service import Service, running
-from bench.shop import Shop, order_name, stock
+from bench.shop import Shop, file_url, order_name, stock
 from bench.table import Figures, Line
 
 LINES: tuple[Line, ...] = (
@@ -50,7 +50,7 @@ SOLD_WITHIN_S, LOOK_EVERY_S = 60.0, 0.2
 async def prepared(folder: Path, scale: Scale) -> AsyncIterator[Callable[[], Awaitable[Figures]]]:
     """Make the shop; each run starts its servers anew, since memory is measured from the start."""
     now, orders = time.time_ns() // 1_000_000, (scale.runs + 1) * scale.crowd_sales
-    shop = await stock(folder / "shop.db", machines=scale.crowd, orders=orders, now=now)
+    shop = await stock(file_url(folder / "shop.db"), machines=scale.crowd, orders=orders, now=now)
     unsold = count()
 
     async def run() -> Figures:

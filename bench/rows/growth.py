@@ -15,7 +15,7 @@ from statistics import median
 from bench.children import Child, child
 from bench.scale import Scale
 from bench.service import running
-from bench.shop import stock
+from bench.shop import file_url, stock
 from bench.table import Figures, Line
 
 LINES: tuple[Line, ...] = (
@@ -58,7 +58,7 @@ async def _selling(
     folder.mkdir()
     now, machines = time.time_ns() // 1_000_000, scale.grown_agents
     orders = (scale.runs + 1) * TURNS * scale.grown_sales
-    shop = await stock(folder / "shop.db", machines=machines, orders=orders, now=now)
+    shop = await stock(file_url(folder / "shop.db"), machines=machines, orders=orders, now=now)
     if finished:
         async with child(folder, "bench.filler") as filler:
             await filler.ask(path=str(shop.path), orders=finished, machines=machines, now=now)

@@ -9,7 +9,7 @@ from bench.children import child
 from bench.host import processor_s
 from bench.scale import Scale
 from bench.service import running
-from bench.shop import order_name, stock
+from bench.shop import file_url, order_name, stock
 from bench.table import Figures, Line
 
 LINES: tuple[Line, ...] = (
@@ -35,7 +35,9 @@ LINES: tuple[Line, ...] = (
 async def prepared(folder: Path, scale: Scale) -> AsyncIterator[Callable[[], Awaitable[Figures]]]:
     """Start a server with live orders, a bare one, and the load."""
     names = [order_name(number) for number in range(scale.poll_connections)]
-    shop = await stock(folder / "shop.db", machines=1, orders=len(names), now=time.time_ns() // 1_000_000)
+    shop = await stock(
+        file_url(folder / "shop.db"), machines=1, orders=len(names), now=time.time_ns() // 1_000_000
+    )
     async with (
         running(folder, shop) as service,
         child(folder, "bench.bare") as bare,

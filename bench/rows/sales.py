@@ -14,7 +14,7 @@ from bench.children import Child, child
 from bench.host import processor_s
 from bench.scale import Scale
 from bench.service import running
-from bench.shop import stock
+from bench.shop import file_url, stock
 from bench.table import Figures, Line
 
 LINES: tuple[Line, ...] = (
@@ -49,7 +49,9 @@ LINES: tuple[Line, ...] = (
 async def prepared(folder: Path, scale: Scale) -> AsyncIterator[Callable[[], Awaitable[Figures]]]:
     """Start both paths with their agents, and orders for every run."""
     agents, orders = scale.agents, (scale.runs + 1) * (scale.sales + scale.paced_sales)
-    shop = await stock(folder / "shop.db", machines=agents, orders=orders, now=time.time_ns() // 1_000_000)
+    shop = await stock(
+        file_url(folder / "shop.db"), machines=agents, orders=orders, now=time.time_ns() // 1_000_000
+    )
     async with (
         child(folder, "bench.provider") as provider,
         child(folder, "bench.stripped") as stripped,
