@@ -1,7 +1,7 @@
 """Whole sales over PostgreSQL: how many more two server processes make than one.
 
-Both sell in turn over databases of the same PostgreSQL, which is as durable as one is by default. The provider
-and the agents are processes of their own, and share the machine's cores with all of it.
+Both sell in turn over databases of the same PostgreSQL, which is as durable as one is by default. Provider
+and agents are processes of their own, and share the cores with all of it.
 """
 
 import os
