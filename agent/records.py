@@ -28,7 +28,11 @@ PRUNE_EVERY_S = 24 * 3600.0
 
 
 class Records:
-    """Writes to the journal and tells the link. `changed` is called when the journal breaks or is mended."""
+    """Writes to the journal and tells the link.
+
+    `changed` is called when a command's acceptance or start is written, and when the journal breaks or is
+    mended: the machine may have to be told of in another way.
+    """
 
     def __init__(self, journal: Journal, link: Link, carry: Carry, changed: Callable[[], None]) -> None:
         self._journal = journal
@@ -90,6 +94,7 @@ class Records:
             if self._accepted is record:
                 await self._first(self._journal.receive, record)
                 self._accepted = None  # not before: until then it is looked for here
+                self._changed()
 
     async def reject(self, record: Record) -> bool:
         """Write down a refusal. False: it could not be; it is refused all the same."""
@@ -111,6 +116,7 @@ class Records:
                 raise
             self._accepted = None
         self._link.outbox_grew()
+        self._changed()
 
     async def end(self, record: Record) -> None:
         """Write down an end, now or, if the journal is broken, later."""

@@ -91,6 +91,7 @@ class Runner:
                 self._tasks = tasks
                 if left_open:
                     self._occupy("settling what the last run left open", self._settle(left_open))
+                    self._announce()
                 keeping = (self._records.write_late(), self._records.mend(), self._records.prune())
                 works = (self._serve(), self._watch(), *keeping, self._link.run(self))
                 running = [tasks.create_task(work) for work in works]
@@ -127,7 +128,6 @@ class Runner:
         """Do `work` in a task; no make is taken until it has ended. A stop waits `drain_s` for it."""
         self._busy_with = with_what
         self._work_drain_s = drain_s
-        self._announce()
         self._work = self._tasks.create_task(work)
         self._work.add_done_callback(self._free)
 
@@ -250,6 +250,7 @@ class Runner:
                 self._announce()
                 if self._busy_with is None and (record := self._provable_late()):
                     self._occupy("settling the last make", self._prove_late(record))
+                    self._announce()
             try:
                 async with asyncio.timeout(self._inspect_every_s):
                     await self._look_now.wait()

@@ -60,9 +60,11 @@ class Dispatch:
     def send_claimed(self, make: Make) -> None:
         """Send a command that was claimed for a session of this process.
 
-        If that has ended, or this process is ending, the device's next session is asked about it.
+        If that has ended, the device's next session is asked about it.
         """
-        self._work.start(("make", make.command_id), partial(self._send_claimed, make))
+        connection = self._agents.connection(make.device_uuid)
+        if connection is not None and connection.epoch == make.epoch:
+            self._send(make, connection)
 
     def wake(self) -> None:
         """A command may be due: look now."""
@@ -115,23 +117,18 @@ class Dispatch:
             await self._db.notify(WAITING, device_uuid)
             return
         if make is not None:
-            await self._send(make, connection)
+            self._send(make, connection)
 
-    async def _send_claimed(self, make: Make) -> None:
-        connection = self._agents.connection(make.device_uuid)
-        if connection is not None and connection.epoch == make.epoch:
-            await self._send(make, connection)
-
-    async def _send(self, make: Make, connection: Connection) -> None:
+    def _send(self, make: Make, connection: Connection) -> None:
         """Send a command that was claimed for this session."""
         self._work.expect(make.wake_at or 0)
         try:
             frame = wire.encode(self._message(make, connection))
         except Exception as error:  # whatever it is, nothing was sent: the customer must not wait
-            await self._give_up(make, error)
+            self._work.start(("make", make.command_id), partial(self._give_up, make, error))
             return
-        log.info("make command sent", **command(make), epoch=connection.epoch)
         connection.post_frame(frame)
+        log.info("make command sent", **command(make), epoch=connection.epoch)
 
     def _heard(self, device_uuid: str | None) -> None:
         """A process says for which device a command waits. What was lost (None) `watch` finds."""
@@ -211,7 +208,7 @@ class Dispatch:
             )
         self._tell(change)
         if next_make is not None:
-            await self._send(next_make, connection)
+            self._send(next_make, connection)
         if report.state.ended and change is None:
             await self._warn_if_unknown(connection, report)
 

@@ -80,10 +80,10 @@ class Parts:
 
     def follow(self, change: Change) -> None:
         """After a change is saved: tell of it, and wake who has to do what follows from it."""
-        announce(change)
         if change.claimed is not None:
             self.dispatch.send_claimed(change.claimed)
-        elif Effect.SEND_MAKE in change.effects:
+        announce(change)
+        if change.claimed is None and Effect.SEND_MAKE in change.effects:
             self.dispatch.kick(change.after.device_uuid)
         if Effect.REFUND in change.effects:
             self.refunds.wake()
