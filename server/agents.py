@@ -5,19 +5,19 @@ one still says or does is ignored. Decisions are not taken here: reports go to t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from agent import wire
-from server.acceptance import accept, machine_columns
+from server.acceptance import accept
 from server.connection import Channel, Connection
 from server.db import Database
 from server.due import every
 from server.errors import DemitasseError
+from server.intake import Intake, Said
 from server.make import Session
-from server.make_progress import StaleSession
 from server.metrics import FAULTY_FRAMES, SESSIONS
 from server.store import devices
 
@@ -44,8 +44,8 @@ class Listener(Protocol):
     async def session_began(self, connection: Connection) -> None:
         """A session was accepted: ask for what is open, send what waits."""
 
-    async def report_came(self, connection: Connection, report: wire.Report) -> None:
-        """A report: when this returns it is stored. Raises StaleSession."""
+    async def take_in(self, connection: Connection, said: Sequence[Said]) -> None:
+        """What an agent has said, in its order: when this returns it is stored. Raises StaleSession."""
 
 
 class Agents:
@@ -183,20 +183,29 @@ class Agents:
         """Take in what the agent says until the session ends. One task: there are ten thousand of them."""
         assert self.listener is not None  # set by the composition root before the first socket
         connection.begin()
+        intake = Intake(connection, self._store)
         try:
             await self.listener.session_began(connection)
-            await self._read(connection)
+            await self._read(connection, intake)
         except asyncio.CancelledError:
             if not connection.was_cut_off():
                 raise
         except ConnectionError:
             return
-        except Exception as error:  # nothing was asked, or not stored: the agent comes back and is asked then
+        except Exception as error:  # nothing was asked: the agent comes back and is asked then
             log.error("agent session failed", device_uuid=connection.device_uuid, exc_info=error)
         finally:
+            await intake.finish()
             await connection.finish()
 
-    async def _read(self, connection: Connection) -> None:
+    async def _store(self, connection: Connection, said: list[Said]) -> None:
+        assert self.listener is not None
+        await self.listener.take_in(connection, said)
+        for message in said:
+            if isinstance(message, wire.Report) and message.seq is not None and not connection.ended:
+                connection.post(wire.Stored(seq=message.seq))
+
+    async def _read(self, connection: Connection, intake: Intake) -> None:
         clock = asyncio.get_running_loop()
         while True:
             try:
@@ -211,7 +220,9 @@ class Agents:
                 continue
             if self._connections.get(connection.device_uuid) is not connection:
                 return
-            if not await self._take(connection, message):
+            if isinstance(message, Said):
+                await intake.put(message)
+            elif not self._answer(connection, message):
                 return
 
     def _tolerate(self, connection: Connection, error: wire.WireError) -> bool:
@@ -224,25 +235,11 @@ class Agents:
         connection.post(wire.Fault(text=str(error)[:300]))
         return True
 
-    async def _take(self, connection: Connection, message: wire.AgentMessage) -> bool:
-        assert self.listener is not None
+    def _answer(self, connection: Connection, message: wire.AgentMessage) -> bool:
+        """Do what a message asks that is not stored; return whether the session goes on."""
         match message:
             case wire.Ping():
                 connection.post(wire.Pong())
-            case wire.Report():
-                try:
-                    await self.listener.report_came(connection, message)
-                except StaleSession:
-                    return False
-                if message.seq is not None:
-                    connection.post(wire.Stored(seq=message.seq))
-            case wire.Machine():
-                return await self._db.write(
-                    devices.change_agent,
-                    connection.device_uuid,
-                    connection.epoch,
-                    machine_columns(message.machine, self._now_ms()),
-                )
             case wire.Fault():
                 FAULTY_FRAMES.inc()
                 log.warning(

@@ -4,8 +4,7 @@ Everything it has to do stands in the database first. Being told (`kick`) only m
 process that dies and starts again goes on where it was.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -17,6 +16,7 @@ from server.agents import Agents
 from server.connection import Connection
 from server.db import Database
 from server.due import DueWork, Work, every
+from server.intake import Said
 from server.make import ANSWER_WITHIN_MS, IN_FLIGHT, State
 from server.make_progress import GRACE_MS, StaleSession
 from server.progress import Change, Rules
@@ -177,26 +177,20 @@ class Dispatch:
         if waits:
             self.kick(connection.device_uuid)
 
-    async def report_came(self, connection: Connection, report: wire.Report) -> None:
-        """Take in a report; when this returns it is stored. Raises StaleSession.
-
-        Also when the session ends meanwhile it is done to its end: what is stored must be told and followed.
-        """
-        taking = asyncio.create_task(self._take_in(connection, report))
-        try:
-            await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            await asyncio.gather(taking, return_exceptions=True)
-            raise
-
-    async def _take_in(self, connection: Connection, report: wire.Report) -> None:
+    async def take_in(self, connection: Connection, said: Sequence[Said]) -> None:
+        """Take in what a session has said; when this returns it is stored. Raises StaleSession."""
+        reports = [message for message in said if isinstance(message, wire.Report)]
+        here = self._agents.connection(connection.device_uuid) is connection
+        free = here and any(report.state.ended for report in reports)
         session = (connection.device_uuid, connection.epoch, connection.journal_id)
-        taken = (self._rules, *session, report, self._now_ms())
-        next_make = None
-        if report.state.ended and self._agents.connection(connection.device_uuid) is connection:
-            change, next_make = await self._db.write(make_progress.take_report_and_claim, *taken)
-        else:
-            change = await self._db.write(make_progress.take_report, *taken)
+        taken = (self._rules, *session, said, free, self._now_ms())
+        changes, next_make = await self._db.write(make_progress.take_in, *taken)
+        if next_make is not None:
+            self._send(next_make, connection)
+        for report, change in zip(reports, changes, strict=True):
+            await self._tell_of(report, change, connection)
+
+    async def _tell_of(self, report: wire.Report, change: Change | None, connection: Connection) -> None:
         if change is None:  # else the record of the order's change says it all
             log.info(
                 "agent reported",
@@ -207,8 +201,6 @@ class Dispatch:
                 said=report.said,
             )
         self._tell(change)
-        if next_make is not None:
-            self._send(next_make, connection)
         if report.state.ended and change is None:
             await self._warn_if_unknown(connection, report)
 

@@ -3,10 +3,12 @@
 What a command's change means for its order is written in the same transaction, by `progress.happen`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from agent.wire import Code, Report
+from agent.wire import Code, Machine, Report
 from server import make as make_core
+from server.acceptance import machine_columns
 from server.db import Transaction
 from server.make import State, sent_in
 from server.order import Event, Status
@@ -89,15 +91,29 @@ def overdue_make(rules: Rules, command_id: str, wake_at: int, now: int) -> Trans
     )
 
 
-def take_report_and_claim(
-    rules: Rules, device_uuid: str, epoch: int, journal_id: str, report: Report, now: int
-) -> Transaction[tuple[Change | None, Make | None]]:
-    """Take in a report that ends a command, and take the device's next waiting one for sending.
+def take_in(
+    rules: Rules,
+    device_uuid: str,
+    epoch: int,
+    journal_id: str,
+    said: Sequence[Report | Machine],
+    free: bool,
+    now: int,
+) -> Transaction[tuple[list[Change | None], Make | None]]:
+    """Take in what a session has said, in its order, also of the machine's state.
 
-    Raises StaleSession when the device has a newer session.
+    If that leaves the machine `free`, the device's next waiting command is taken for sending. Return for each
+    report what it changed of an order, and that command. Raises StaleSession when the device has a newer
+    session.
     """
-    change = yield from take_report(rules, device_uuid, epoch, journal_id, report, now)
-    return change, (yield from _claim(device_uuid, epoch, journal_id, now))
+    changes = []
+    for message in said:
+        if isinstance(message, Report):
+            change = yield from take_report(rules, device_uuid, epoch, journal_id, message, now)
+            changes.append(change)
+        elif not (yield from devices.change_agent(device_uuid, epoch, machine_columns(message.machine, now))):
+            raise StaleSession(f"{device_uuid}: session {epoch} is over")
+    return changes, (yield from _claim(device_uuid, epoch, journal_id, now)) if free else None
 
 
 def take_report(

@@ -43,7 +43,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Change:
-    """What one event did to an order. `make` is the attempt it came from, if any.
+    """What one event did to an order, with what followed. `make` is the attempt it came from, if any.
 
     `claimed` is the command that the same transaction took for sending to a session of this process.
     """
@@ -91,6 +91,8 @@ def happen(
     yield from orders.add_event(order.order_id, now, event, order.status, after.status, cause, detail)
     for effect in effects:
         yield from _follow(rules, after, effect, now, cause, event, detail)
+    if Effect.CAPTURE in effects and not (yield from capture_held(rules, after, now)):
+        effects = tuple(effect for effect in effects if effect is not Effect.CAPTURE)
     claimed = None
     if Effect.SEND_MAKE in effects:
         claimed = yield from _queue_make(rules, after, now, life_until or now + rules.make_life_ms)
@@ -145,8 +147,6 @@ def _follow(
             yield from cases.close("outcome_unknown", order.order_id, now, cause, event, detail)
         case Effect.CANCEL_MAKES:
             yield from makes.cancel_queued(order.order_id, now)
-        case Effect.CAPTURE:
-            yield from capture_held(rules, order, now)
 
 
 def _queue_make(rules: Rules, order: Order, now: int, life_until: int) -> Transaction[Make | None]:
@@ -266,12 +266,16 @@ def add_refund(rules: Rules, payment: Payment, now: int, reason: str) -> Transac
 # --- held money -------------------------------------------------------------------------------------
 
 
-def capture_held(rules: Rules, order: Order, now: int) -> Transaction[None]:
-    """Begin to take the money that is held for the order; nothing when it was taken at once."""
+def capture_held(rules: Rules, order: Order, now: int) -> Transaction[bool]:
+    """Begin to take the money that is held for the order; return whether there is any."""
+    held = [payment for payment in (yield from payments.of_order(order.order_id)) if payment.status == "held"]
+    if not held:
+        return False
     given_back = {refund.payment_id for refund in (yield from payments.refunds_of_order(order.order_id))}
-    for payment in (yield from payments.of_order(order.order_id)):
-        if payment.status == "held" and payment.payment_id not in given_back:  # one too many, if it is
-            yield from payments.add_capture(_capture(rules, payment, now))
+    ours = [payment for payment in held if payment.payment_id not in given_back]  # else it was one too many
+    for payment in ours:
+        yield from payments.add_capture(_capture(rules, payment, now))
+    return bool(ours)
 
 
 def _capture(rules: Rules, payment: Payment, now: int) -> Capture:

@@ -12,7 +12,7 @@ from server.agents import FAULTS_LIMIT
 from server.connection import QUEUE_LIMIT, Connection
 from server.errors import DatabaseError
 from tests.fakes.agent import ScriptedAgent, hello
-from tests.fakes.shop import Shop, counted, machine
+from tests.fakes.shop import Shop, counted, machine, until
 
 
 def faults() -> float:
@@ -239,9 +239,13 @@ async def test_a_report_that_could_not_be_stored_is_not_confirmed(
 async def test_the_machines_state_is_kept(shop: Shop):
     agent = await shop.agent()
     await agent.say(wire.Machine(MachineReport(MachineState.ERROR, "Z10", wire.Code.NO_WATER, "FA:01")))
-    await agent.reached()
-    row = await shop.row("agents")
-    assert (row["machine_state"], row["machine_code"], row["machine_said"]) == ("error", "no_water", "FA:01")
+
+    async def kept() -> bool:
+        row = await shop.row("agents")
+        told = (row["machine_state"], row["machine_model"], row["machine_code"], row["machine_said"])
+        return told == ("error", "Z10", "no_water", "FA:01")
+
+    await until(kept, lambda: "the machine's state is another")
     assert (await shop.scan()).status == 503
 
 

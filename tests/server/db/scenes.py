@@ -114,8 +114,7 @@ def report(who: str, order_id: str, state: MakeState, then_claim: bool = False) 
     failed = {"code": Code.NO_WATER, "actuated": Actuated.NO} if state is MakeState.FAILED else {}
     about = {"actuated": Actuated.YES, "evidence": "status", **failed}
     told = Report(command_id=f"make-{order_id}-1", state=state, seq=1, **about)
-    take = make_progress.take_report_and_claim if then_claim else make_progress.take_report
-    return take(rules(who), *SESSION, told, NOW)
+    return make_progress.take_in(rules(who), *SESSION, [told], then_claim, NOW)
 
 
 # --- scenes -----------------------------------------------------------------------------------------
