@@ -71,7 +71,8 @@ async def _assemble(
     opened.push_async_callback(parts.presence.end)
     app[keys.SETTINGS], app[keys.DB], app[keys.RULES] = settings, db, parts.rules
     app[keys.NOW_MS] = now_ms
-    app[keys.AGENTS], app[keys.DISPATCH], app[keys.TILL] = parts.agents, parts.dispatch, parts.till
+    app[keys.AGENTS], app[keys.DISPATCH] = parts.agents, parts.dispatch
+    app[keys.CHECKOUT], app[keys.TILL] = parts.checkout, parts.till
     app[keys.REFUNDS], app[keys.NOTIFICATIONS] = parts.refunds, parts.notifications
     app[keys.ACCOUNTS] = accounts
     app[keys.FOLLOW] = parts.follow

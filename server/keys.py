@@ -5,6 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from server.agents import Agents
+from server.checkout import Checkout
 from server.db import Database
 from server.dispatch import Dispatch
 from server.known_archives import Archives
@@ -26,6 +27,7 @@ AGENTS = web.AppKey("AGENTS", Agents)
 DISPATCH = web.AppKey("DISPATCH", Dispatch)
 SALE = web.AppKey("SALE", Sale)
 ACCOUNTS = web.AppKey("ACCOUNTS", Accounts)
+CHECKOUT = web.AppKey("CHECKOUT", Checkout)
 TILL = web.AppKey("TILL", Till)
 REFUNDS = web.AppKey("REFUNDS", Refunds)
 NOTIFICATIONS = web.AppKey("NOTIFICATIONS", Notifications)

@@ -12,6 +12,7 @@ import structlog
 from server.agents import Agents
 from server.announce import announce
 from server.captures import Captures
+from server.checkout import Checkout
 from server.db import Database
 from server.deadlines import Deadlines
 from server.dispatch import Dispatch
@@ -46,6 +47,7 @@ class Parts:
     agents: Agents = field(init=False)
     dispatch: Dispatch = field(init=False)
     till: Till = field(init=False)
+    checkout: Checkout = field(init=False)
     refunds: Refunds = field(init=False)
     captures: Captures = field(init=False)
     receipts: Receipts = field(init=False)
@@ -59,8 +61,8 @@ class Parts:
         self.rules = rules = replace(self.rules, session_of=self.agents.session)
         self.presence = Presence(db, server_id, now_ms, self.agents.close_all)
         self.dispatch = self.agents.listener = Dispatch(db, self.agents, rules, now_ms, self.follow)
-        about = (self.pace, self.public_url, now_ms, self.follow)
-        self.till = Till(db, accounts, rules, *about)
+        self.till = Till(db, accounts, rules, self.pace, now_ms, self.follow)
+        self.checkout = Checkout(db, accounts, self.till, rules, self.public_url, now_ms)
         self.refunds = Refunds(db, accounts, self.till, rules, now_ms)
         self.captures = Captures(db, accounts, self.till, rules, now_ms)
         self.receipts = Receipts(db, accounts, rules, now_ms)

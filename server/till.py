@@ -1,4 +1,4 @@
-"""Takes payments: begins them at the provider and asks what became of them. The shell of `settlement`.
+"""Takes payments: creates them at the provider and asks what became of them. The shell of `settlement`.
 
 A payment's row is written with its key and exact body before the provider hears of it, and is worked on until
 the provider's answer is final: again after an error, again after a restart, with the same key and body.
@@ -15,15 +15,12 @@ import structlog
 from server import payment_ends, settlement
 from server.db import Database
 from server.due import DueWork, Work
-from server.errors import BadRequest, Unavailable
-from server.fiscal import has_receipts, receipt_of
+from server.errors import Unavailable
 from server.key_life import is_old
 from server.metrics import NOTIFICATIONS
 from server.payments import (
-    Confirmation,
     Declined,
     Misconfigured,
-    NewPayment,
     NotFound,
     PaymentSnapshot,
     ProviderError,
@@ -31,18 +28,14 @@ from server.payments import (
 from server.payments.accounts import Account, Accounts
 from server.payments.counted import counted, patience_ms
 from server.progress import Change, Rules
-from server.settlement import Then, Wish
+from server.settlement import Then
 from server.store import payments
-from server.store.rows import Device, Order, Payment
-from server.texts import text
+from server.store.rows import Payment
 
 log = structlog.get_logger()
 
 R = TypeVar("R")
 Answer = tuple[Account, PaymentSnapshot]
-
-SHORTEST_LIFE_MS = 120_000
-"""T-Bank takes no payment that ends within a minute; one that is begun late ends a little after its order."""
 
 CLOCKS_DIFFER_MS = 60_000
 """What a provider says was made so long before we asked for it may be the same."""
@@ -64,7 +57,7 @@ class Pace:
 
 
 class Till:
-    """Begins payments and asks providers about them."""
+    """Has payments created and asks providers about them."""
 
     def __init__(
         self,
@@ -72,7 +65,6 @@ class Till:
         accounts: Accounts,
         rules: Rules,
         pace: Pace,
-        public_url: str,
         now_ms: Callable[[], int],
         follow: Callable[[Change], None],
     ) -> None:
@@ -80,7 +72,6 @@ class Till:
         self._accounts = accounts
         self._rules = rules
         self._pace = pace
-        self._public_url = public_url
         self._now_ms = now_ms
         self._follow = follow
         self._work = DueWork("till", self._due, self._next_at, now_ms, pace.longest_pause_s)
@@ -102,103 +93,15 @@ class Till:
     async def _next_at(self) -> int | None:
         return await self._db.glance(payments.next_check)
 
-    # --- the customer pays --------------------------------------------------------------------------
-
-    async def begin_payment(self, device: Device, order: Order, wish: Wish) -> Confirmation:
-        """Return the address at which the customer pays for the order.
-
-        Raises NotFound, BadRequest or AlreadyDecided as `settlement.start_payment`, BadRequest also for a
-        method that is not offered, and Unavailable when the provider cannot be reached or is not set up.
-        """
-        account = await self._accounts.of(device.merchant_id, order.payment_scenario)
-        offers = account.provider.capabilities
-        if order.price_minor < offers.least_minor.get(wish.method, order.price_minor + 1):
-            raise BadRequest("method_not_offered", f"{wish.method}: {order.order_id}", device.device_uuid)
-        hold = device.holds_cards_since is not None and wish.method in offers.holds
-        payment, change = await self._db.write(
-            settlement.start_payment,
-            self._rules,
-            order.order_id,
-            device.merchant_id,
-            wish,
-            partial(self._asked_for, device, wish, hold),
-            self._now_ms(),
-        )
-        self.tell([change])
-        confirmation = await self._confirmation(payment)
-        if confirmation is None:
-            raise Unavailable("payment_creation_failed", f"order {order.order_id}", device.device_uuid)
-        return confirmation
-
-    def _asked_for(
-        self,
-        device: Device,
-        wish: Wish,
-        hold: bool,
-        order: Order,
-        payment_id: str,
-        attempt_no: int,
-        drink_receipt: str | None,
-    ) -> NewPayment:
-        description = text("info.payment_description", drink_name=order.drink_name)
-        receipt = None
-        if has_receipts(order.payment_scenario, device.receipt):
-            email = wish.email or order.email
-            receipt = receipt_of(description, order.price_minor, email, device.receipt, drink_receipt)
-        return NewPayment(
-            payment_id=payment_id,
-            order_id=order.order_id,
-            attempt_no=attempt_no,
-            amount_minor=order.price_minor,
-            currency=order.currency,
-            description=description,
-            return_url=f"{self._public_url}/v1/order-status-page?order_id={order.order_id}",
-            notification_url=f"{self._public_url}/v1/tbank-webhook",
-            expires_at=max(order.expires_at, self._now_ms() + SHORTEST_LIFE_MS),
-            method=wish.method,
-            hold=hold,
-            receipt=receipt,
-        )
-
-    async def _confirmation(self, payment: Payment) -> Confirmation | None:
-        """Return where to pay, creating the payment at the provider if that has not happened yet."""
-        now: Payment | None = payment
-        if payment.status == "creating":
-            ours = payment if payment.leased_until else await self._taken(payment.payment_id, ("creating",))
-            made = self._create(ours) if ours else self._db.read(payments.get, payment.payment_id)
-            now = await made
-        if now is None or now.status != "pending" or now.confirmation_url is None:
-            return None
-        return Confirmation("qr" if now.confirmation_kind == "qr" else "redirect", now.confirmation_url)
-
-    async def _create(self, payment: Payment) -> Payment | None:
-        try:
-            account = await self._accounts.of(payment.merchant_id, payment.scenario)
-            snapshot = await counted(
-                "create_payment", account.provider.create_payment(payment.body, payment.idempotence_key)
-            )
-        except (Declined, Misconfigured) as error:
-            log.error("payment refused by the provider", payment_id=payment.payment_id, why=str(error))
-            change = await self._db.write(
-                payment_ends.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
-            )
-            self.tell([change])
-            return None
-        except (ProviderError, Unavailable) as error:
-            log.warning("payment not answered; repeated", payment_id=payment.payment_id, why=str(error))
-            await self._cannot_ask(payment, error)
-            return None
-        return await self._db.write(settlement.payment_created, payment.payment_id, snapshot, self._now_ms())
-
     # --- asking the provider ------------------------------------------------------------------------
 
     async def check(self, payment_id: str, cause: str) -> None:
         """Ask the provider about a payment and apply its answer. Harmless when nothing has changed."""
-        payment = await self._taken(payment_id, payment_ends.OPEN)
+        payment = await self.take(payment_id, payment_ends.OPEN)
         if payment is not None:
             await self._ask(payment, cause)
 
-    async def _taken(self, payment_id: str, statuses: Sequence[str]) -> Payment | None:
+    async def take(self, payment_id: str, statuses: Sequence[str]) -> Payment | None:
         """Have a payment to oneself, when whoever has it lets go; None when its status is none of these."""
         while True:
             taken = await self._db.write(payments.take, payment_id, statuses, self._now_ms())
@@ -261,11 +164,31 @@ class Till:
         )
         self.tell([change])
 
+    async def create(self, payment: Payment) -> Payment | None:
+        """Create a payment that was taken at its provider, or repeat that; None: refused, or not answered."""
+        try:
+            account = await self._accounts.of(payment.merchant_id, payment.scenario)
+            snapshot = await counted(
+                "create_payment", account.provider.create_payment(payment.body, payment.idempotence_key)
+            )
+        except (Declined, Misconfigured) as error:
+            log.error("payment refused by the provider", payment_id=payment.payment_id, why=str(error))
+            change = await self._db.write(
+                payment_ends.payment_refused, self._rules, payment.payment_id, str(error), self._now_ms()
+            )
+            self.tell([change])
+            return None
+        except (ProviderError, Unavailable) as error:
+            log.warning("payment not answered; repeated", payment_id=payment.payment_id, why=str(error))
+            await self._cannot_ask(payment, error)
+            return None
+        return await self._db.write(settlement.payment_created, payment.payment_id, snapshot, self._now_ms())
+
     async def _create_again(self, payment: Payment) -> None:
         """Repeat a creation that was not answered; one that nobody can pay any more is looked for instead."""
         now = self._now_ms()
         if now - payment.created_at < payment_ends.UNPAYABLE_AFTER_MS:
-            await self._create(payment)
+            await self.create(payment)
             return
         try:
             account = await self._accounts.of(payment.merchant_id, payment.scenario)

@@ -168,7 +168,7 @@ async def initiate_payment(request: web.Request) -> web.Response:
     device = await request.app[keys.SALE].selling_device(order.device_uuid)
     if order.payment_scenario == CUSTOM:
         return web.json_response({"redirect_url": custom_address(device, order), "kind": "redirect"})
-    confirmation = await request.app[keys.TILL].begin_payment(device, order, _wish(fields))
+    confirmation = await request.app[keys.CHECKOUT].begin_payment(device, order, _wish(fields))
     return web.json_response({"redirect_url": confirmation.url, "kind": confirmation.kind})
 
 

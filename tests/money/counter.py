@@ -195,7 +195,7 @@ class Counter:
                 device = await self.sale.device("dev-1")
                 if order is not None:
                     settlement.check_payable(order, self.now_ms())
-                    await self.parts.till.begin_payment(device, order, Wish(method))
+                    await self.parts.checkout.begin_payment(device, order, Wish(method))
 
         self.begin(handle())
         self.do(asyncio.sleep(0.5))

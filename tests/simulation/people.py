@@ -103,7 +103,7 @@ class Customer:
         order = await self._look(service)
         assert order is not None
         device = await service.sale.selling_device(order.device_uuid)
-        return (await service.parts.till.begin_payment(device, order, Wish(method))).url
+        return (await service.parts.checkout.begin_payment(device, order, Wish(method))).url
 
     async def _look(self, service: Service) -> Order | None:
         return await service.parts.db.read(orders.get, self.order_id)
