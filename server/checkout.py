@@ -1,4 +1,4 @@
-"""Begins payments: what the provider is asked for is written, then asked, and the customer told where to pay."""
+"""Begins payments: what the provider is asked for is written first, then the customer told where to pay."""
 
 from collections.abc import Callable
 from functools import partial
