@@ -6,7 +6,7 @@
 CREATE TABLE schema_version (
     version BIGINT NOT NULL
 );
-INSERT INTO schema_version (version) VALUES (3);
+INSERT INTO schema_version (version) VALUES (4);
 
 -- Who sells. ---------------------------------------------------------------------------------------
 

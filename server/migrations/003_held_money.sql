@@ -155,14 +155,6 @@ CREATE INDEX notifications_by_time ON notifications (received_at);
 CREATE INDEX notifications_unmatched ON notifications (received_at) WHERE outcome LIKE 'unmatched%';
 CREATE INDEX changes_by_device ON changes (device_uuid, at);
 
-CREATE TABLE login_attempts (
-    attempt_id TEXT PRIMARY KEY,
-    network TEXT NOT NULL,
-    mark TEXT NOT NULL,
-    at BIGINT NOT NULL
-);
-CREATE INDEX login_attempts_by_network ON login_attempts (network, at);
-
 CREATE TABLE archives (
     archive_id TEXT PRIMARY KEY,
     file TEXT NOT NULL,

@@ -189,6 +189,20 @@ def test_an_upgrade_is_done_once(old: Path):
     assert (rows(old), Path(f"{old}.v1").stat().st_mtime_ns) == (before, copy)
 
 
+@pytest.mark.parametrize("had", ["", "DROP TABLE login_attempts;"])
+def test_a_database_of_the_third_version_gets_login_attempts_once(tmp_path: Path, had: str):
+    """Some databases that call themselves the third version have the table."""
+    path = tmp_path / "third.db"
+    prepare_sqlite(str(path))
+    with closing(sqlite3.connect(path)) as connection:
+        whole = shape(connection)
+        connection.executescript(f"{had} UPDATE schema_version SET version = 3")
+    prepare_sqlite(str(path))
+    with closing(sqlite3.connect(path)) as connection:
+        assert shape(connection) == whole
+    assert version(path) == max(migrations.steps())
+
+
 @pytest.mark.parametrize("after", range(1, 8))
 def test_an_upgrade_that_breaks_off_leaves_the_old_version(
     old: Path, after: int, monkeypatch: pytest.MonkeyPatch

@@ -70,6 +70,17 @@ async def test_a_database_of_something_else_is_left_alone(url: str, table: str):
         await on(url, prepare_postgres)
 
 
+@pytest.mark.parametrize("had", ["", "DROP TABLE login_attempts;"])
+async def test_a_database_of_the_third_version_gets_login_attempts_once(url: str, had: str):
+    await on(url, prepare_postgres)
+    whole = await on(url, lambda connection: connection.fetch(COLUMNS))
+    await run(url, f"{had} UPDATE schema_version SET version = 3")
+    await on(url, prepare_postgres)
+    assert await on(url, lambda connection: connection.fetch(COLUMNS)) == whole
+    version = await on(url, lambda connection: connection.fetchval("SELECT version FROM schema_version"))
+    assert version == max(migrations.steps())
+
+
 async def test_later_steps_are_climbed_in_postgresqls_own_words_where_it_has_some(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
