@@ -68,5 +68,5 @@ clean: ## remove what was installed and built here (no database)
 
 browser: .venv/test
 	@.venv/bin/python -m tests.browser 2>/dev/null || \
-		{ $(call debian,chromium fonts-dejavu-core fonts-noto-color-emoji); .venv/bin/python -m tests.browser; } || \
+		{ $(call debian,chromium-headless-shell fonts-dejavu-core fonts-noto-color-emoji); .venv/bin/python -m tests.browser; } || \
 		test -z "$$CI"

@@ -16,7 +16,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+NAMES = (
+    "chromium-headless-shell",  # has no windows at all, and takes half the time
+    "chromium",
+    "chromium-browser",
+    "google-chrome-stable",
+    "google-chrome",
+)
 ARGUMENTS = [
     "--no-sandbox",  # the sandbox refuses to work for root, and CI is root
     "--disable-gpu",
@@ -27,8 +33,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 ADVICE = (
-    "Tests in a browser need one that runs headless. Debian: sudo apt-get install chromium. Ubuntu, whose "
-    "chromium is a snap that does not: .venv/bin/python -m playwright install --with-deps chromium"
+    "Tests in a browser need one that runs headless. Debian: sudo apt-get install chromium-headless-shell. "
+    "Ubuntu, whose chromium is a snap that does not: "
+    ".venv/bin/python -m playwright install --with-deps chromium"
 )
 HANGS_AFTER_S = 120
 """No test takes so long; chromium was once seen to hang for good."""
