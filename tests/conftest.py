@@ -8,6 +8,7 @@ from hypothesis import settings
 pytest_plugins = [
     "tests.browser",
     "tests.databases",
+    "tests.in_memory",
     "tests.injected_answers",
     "tests.leaks",
     "tests.logs",
