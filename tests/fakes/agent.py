@@ -73,21 +73,24 @@ class ScriptedAgent:
         """Return every message of a kind so far."""
         return [message for message in self.heard if isinstance(message, kind)]
 
-    async def report(self, command: str | Make | Query, state: MakeState, **told: Any) -> None:
+    async def report(
+        self, command: str | Make | Query, state: MakeState, seq: int | None = None, **told: Any
+    ) -> None:
         """Report what became of a command, and wait until the server has stored it."""
         command_id = command if isinstance(command, str) else command.command_id
-        seq = next(self._sequence)
+        seq = next(self._sequence) if seq is None else seq
         await self.say(Report(command_id, state, seq=seq, **told))
         while (await self.hear(wire.Stored)).seq != seq:
             pass
 
     async def answer(self, query: Query, state: MakeState, **told: Any) -> None:
-        """Answer a query. Nothing waits for it to be stored; a ping after it tells that it was read."""
+        """Answer a query, and wait until the server has stored it. Only what has a number is confirmed, so a
+        report of nothing, numbered below all others, is said after it."""
         await self.say(Report(query.command_id, state, **told))
-        await self.reached()
+        await self.report("make-of-nobody", MakeState.UNKNOWN, seq=0)
 
     async def reached(self) -> None:
-        """Wait until the server has worked on everything said so far."""
+        """Wait until the server has read everything said so far."""
         await self.say(wire.Ping())
         await self.hear(wire.Pong)
 
