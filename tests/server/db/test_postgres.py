@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -280,10 +281,13 @@ def test_every_value_is_sent_with_its_type():
     assert text == ("SELECT $1::bigint, $2::text, $3, $4::float8, $1::bigint", False, False)
 
 
-@pytest.mark.parametrize("database", ["demitasse_is_not_there", "postgres?port=1"])
-async def test_a_database_that_cannot_be_opened_is_a_wrong_setting(postgres: Databases, database: str):
+@pytest.mark.parametrize("wrong", [{"path": "/demitasse_is_not_there"}, {"netloc": "postgres@127.0.0.1:1"}])
+async def test_a_database_that_cannot_be_opened_is_a_wrong_setting(
+    postgres: Databases, wrong: dict[str, str]
+):
+    url = urlunsplit(urlsplit(postgres.address("postgres"))._replace(**wrong))
     with pytest.raises(SettingError, match=r"^DATABASE_URL: cannot open the database: "):
-        await open_database(postgres.address(database))
+        await open_database(url)
 
 
 async def test_a_wrong_address_is_told_without_its_password():
