@@ -54,7 +54,7 @@ def no_descriptor_is_left_open() -> Iterator[None]:
         time.sleep(0.02)
         after = _open_descriptors()
     if len(after) > len(before):
-        left = [f"{number}: {target}" for number, target in after.items() if before.get(number) != target]
+        left = [f"{number}: {_target(number)}" for number in sorted(after - before)]
         pytest.fail("descriptors left open: " + ", ".join(left), pytrace=False)
 
 
@@ -65,12 +65,14 @@ def _fail_on(complaints: list[str]) -> None:
         pytest.fail("the event loop complained:\n" + told, pytrace=False)
 
 
-def _open_descriptors() -> dict[str, str]:
-    """Return the number of each open descriptor and what it is open on."""
-    found = {}
-    for number in os.listdir("/dev/fd"):
-        try:
-            found[number] = os.readlink(f"/dev/fd/{number}")
-        except OSError:  # the descriptor of this very listing
-            continue
-    return found
+def _open_descriptors() -> set[str]:
+    """Return the number of each open descriptor; that of this very listing is always among them."""
+    return set(os.listdir("/dev/fd"))
+
+
+def _target(number: str) -> str:
+    """Return what a descriptor is open on."""
+    try:
+        return os.readlink(f"/dev/fd/{number}")
+    except OSError:
+        return "closed meanwhile"
