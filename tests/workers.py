@@ -19,6 +19,7 @@ LONGEST_FIRST = (
     "tests/pages_live/",
     "tests/simulation/",
     "tests/test_demo.py",
+    "tests/test_bench.py",
     "tests/pages/",
     "tests/server/test_secrecy.py",
     "tests/server/test_openapi.py",
