@@ -13,7 +13,7 @@ from server.errors import SettingError
 from server.settings import Settings
 from server.store import devices
 from server.tokens import new_token, token_hash
-from server.users import ROLES, Users, check_name, check_password
+from server.users import ROLES, Users, check_name, known_already
 
 R = TypeVar("R")
 
@@ -24,9 +24,12 @@ def add_commands(
     """Add the commands; each sets `run(settings, options) -> exit code`. Return their parsers."""
     of_user = subparsers.add_parser("user", help="technicians and operators")
     user = of_user.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add = user.add_parser("add", help="add a user, or give a known one another password and role")
+    add = user.add_parser("add", help="add a person who may sign in at /tech/")
     add.add_argument("name", metavar="NAME")
     add.add_argument("--role", choices=ROLES, required=True)
+    add.add_argument(
+        "--replace", action="store_true", help="give a user of that name another role and password"
+    )
     add.set_defaults(run=user_add)
     token = user.add_parser("token", help="make a new token for the user's programs; the old one is void")
     token.add_argument("name", metavar="NAME")
@@ -44,11 +47,12 @@ def add_commands(
 def user_add(settings: Settings, options: argparse.Namespace) -> int:
     """Ask for a password, or read it from standard input, and keep the user. Raises SettingError."""
     check_name(options.name)
-    password = read_password()
-    check_password(password)
 
     async def add(db: Database) -> bool:
-        return await Users(db, utc_now_ms).add(options.name, options.role, password)
+        users = Users(db, utc_now_ms)
+        if not options.replace and await users.knows(options.name):
+            raise known_already(options.name)  # before a password is asked for in vain
+        return await users.add(options.name, options.role, read_password(), options.replace)
 
     new = asyncio.run(_with_database(settings, add))
     what = "added" if new else "changed; whoever was signed in no longer is"

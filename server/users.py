@@ -55,10 +55,15 @@ class Users:
         self._now_ms = now_ms
         self._passwords = passwords or Passwords()
 
-    async def add(self, name: str, role: str, password: str) -> bool:
-        """Add a user, or change a known one's role and password; return whether the user is new.
+    async def knows(self, name: str) -> bool:
+        """Return whether there is a user of this name."""
+        return await self._db.read(users.get, name) is not None
 
-        Whoever was signed in under the name no longer is. Raises SettingError for an unfit name or password.
+    async def add(self, name: str, role: str, password: str, replace: bool = False) -> bool:
+        """Add a user, or with `replace` change a known one's role and password; return whether it is new.
+
+        Whoever was signed in under the name no longer is. Raises SettingError for an unfit name or password,
+        and for a known user who is not to be replaced.
         """
         check_name(name)
         check_password(password)
@@ -66,7 +71,7 @@ class Users:
             raise SettingError(f"role must be one of {', '.join(ROLES)}, not {role!r}")
         now = self._now_ms()
         user = User(name, role, await self._passwords.hashed(password), now, now)
-        return await self._db.write(users.put, user)
+        return await self._db.write(add_user, user, replace)
 
     async def log_in(self, name: str, password: str, address: str, former_token: str = "") -> LoggedIn:
         """Begin a session in place of the former one. Raises Unauthorized or TooManyAttempts."""
@@ -132,6 +137,21 @@ class Users:
     async def _note_use(self, session: Session, now: int) -> None:
         if now - session.used_at >= USE_NOTED_MS:
             await self._db.write(users.use_session, session.token_hash, now)
+
+
+def add_user(user: User, replace: bool) -> Transaction[bool]:
+    """Put the user; return whether it is new. Raises SettingError for a known one unless `replace`."""
+    if not replace and (yield from users.get(user.name)) is not None:
+        raise known_already(user.name)
+    return (yield from users.put(user))
+
+
+def known_already(name: str) -> SettingError:
+    """Return what is said of a name that is taken."""
+    return SettingError(
+        f"there is a user {name!r} already, and nothing was changed; "
+        "give --replace to set a new role and password"
+    )
 
 
 @serializable  # each counts the others' rows, and adds one of its own

@@ -81,7 +81,7 @@ class Site:
 
     async def _sign_in(self) -> SignedIn:
         users = Users(self.shop.db, self.shop.clock)
-        await users.add("anna", "technician", PASSWORD)
+        await users.add("anna", "technician", PASSWORD, replace=True)
         begun = await users.log_in("anna", PASSWORD, "127.0.0.1")
         session = await users.session(begun.token)
         assert session is not None

@@ -69,6 +69,24 @@ def test_a_user_is_added_with_the_password_piped_in(
     assert capsys.readouterr().out == "operator anna added\n"
 
 
+def test_a_user_who_is_there_is_changed_only_when_that_is_asked_for(
+    settings: Settings, type_in: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+):
+    type_in("кофе и булочка\n")
+    run(settings, "user", "add", "anna", "--role", "operator")
+    before = ask(settings, users.get, "anna")
+    type_in("другой пароль\n")
+    with pytest.raises(SettingError, match=r"'anna' already.*--replace"):
+        run(settings, "user", "add", "anna", "--role", "technician")
+    assert ask(settings, users.get, "anna") == before
+    capsys.readouterr()
+    assert run(settings, "user", "add", "anna", "--role", "technician", "--replace") == 0
+    after = ask(settings, users.get, "anna")
+    assert before is not None and after is not None
+    assert after.role == "technician" and after.password_hash != before.password_hash
+    assert capsys.readouterr().out == "technician anna changed; whoever was signed in no longer is\n"
+
+
 @pytest.mark.parametrize("piped", ["", "\n", "short\n"])
 def test_a_password_too_short_adds_nobody(settings: Settings, type_in: Callable[[str], None], piped: str):
     type_in(piped)

@@ -123,7 +123,7 @@ async def test_signing_out_ends_one_session_and_not_the_others(users: Users):
 async def test_a_new_password_ends_all_sessions_and_tokens(users: Users):
     begun = await users.log_in("anna", PASSWORD, HOME)
     token = await users.new_program_token("anna")
-    assert not await users.add("anna", "operator", "другой пароль")
+    assert not await users.add("anna", "operator", "другой пароль", replace=True)
     assert await users.session(begun.token) is None and await users.program(token) is None
     again = await users.session((await users.log_in("anna", "другой пароль", HOME)).token)
     assert again is not None and again.role == "operator"
