@@ -16,6 +16,7 @@ from server.pages.signed_in import by_program
 from server.sale import why_not_selling
 from server.store import desk
 from server.store.desk import Failure, Machine
+from server.store.rows import Agent
 from server.texts import failure
 
 
@@ -59,7 +60,8 @@ def machine_json(one: Machine, now: int, threshold_ms: int) -> dict[str, Any]:
     """Return a machine.
 
     `device_uuid`, `location`, `merchant` {`id`, `name`};
-    `online` (connected now), `connected_at` (since when, or null), `last_seen_at` (null: never connected);
+    `online` (connected now), `connected_at` (since when, or null), `last_seen_at` (now, when it is `online`;
+    null: never connected);
     `selling` (a drink can be bought now);
     `machine`: what it last said of itself {`state` (ready, busy, error, offline; null: nothing yet), `model`,
     `code`, `said`, `reported_at`}, which may be old when it is not `online`;
@@ -72,7 +74,7 @@ def machine_json(one: Machine, now: int, threshold_ms: int) -> dict[str, Any]:
         "merchant": {"id": device.merchant_id, "name": device.merchant_name},
         "online": agent is not None and agent.connected_at is not None,
         "connected_at": _instant(agent.connected_at if agent else None),
-        "last_seen_at": _instant(agent.last_seen_at if agent else None),
+        "last_seen_at": _instant(_last_seen(agent, now)),
         "selling": why_not_selling(agent, now, threshold_ms) is None,
         "machine": {
             "state": agent.machine_state if agent else None,
@@ -84,6 +86,13 @@ def machine_json(one: Machine, now: int, threshold_ms: int) -> dict[str, Any]:
         "last_failure": failure_json(one.last_failure) if one.last_failure else None,
         "open_cases": one.open_cases,
     }
+
+
+def _last_seen(agent: Agent | None, now: int) -> int | None:
+    """Return when the agent was last there. The row is written only when one comes or goes."""
+    if agent is None:
+        return None
+    return now if agent.connected_at is not None else agent.last_seen_at
 
 
 def failure_json(failed: Failure) -> dict[str, Any]:

@@ -69,6 +69,20 @@ async def test_a_machine_says_how_it_stands(desk: Desk):
     assert answer["machine"] == told
 
 
+async def test_a_machine_that_is_online_is_seen_now_and_later_when_it_went(desk: Desk):
+    await desk.fleet.connect("dev-1")
+    desk.clock.go(3600)
+    answer = await ask(desk, "/v1/devices/dev-1")
+    assert (answer["connected_at"], answer["last_seen_at"]) == (
+        "2026-11-23T12:00:00.000+00:00",
+        "2026-11-23T13:00:00.000+00:00",
+    )
+    await desk.fleet.part("dev-1")
+    desk.clock.go(3600)
+    answer = await ask(desk, "/v1/devices/dev-1")
+    assert (answer["online"], answer["last_seen_at"]) == (False, "2026-11-23T13:00:00.000+00:00")
+
+
 async def test_a_failure_says_when_what_and_why(desk: Desk):
     await desk.fleet.connect("dev-1")
     make = await desk.fleet.fail("dev-1", "order-1")
