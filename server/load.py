@@ -80,6 +80,20 @@ def without_credentials(file: File) -> Transaction[list[str]]:
     return lines
 
 
+def that_cannot_sell(file: File, now: int, sandbox: bool) -> list[str]:
+    """Return a line for each merchant of the file who is over, and each device that needs the sandbox."""
+    lines = []
+    for merchant in file.merchants:
+        until = _end_of(merchant.valid_until)
+        if until is not None and until < now:
+            lines.append(f"merchant {merchant.id} cannot sell: valid_until {merchant.valid_until} is past")
+    for device in file.devices:
+        if device.payment_scenario == "Sandbox" and not sandbox:
+            needs = "payment_scenario is Sandbox, which only a server with SANDBOX=1 serves"
+            lines.append(f"{device.device_uuid} may not sell: its {needs}; here SANDBOX is off")
+    return lines
+
+
 def _load_merchant(merchant: MerchantEntry, vault: Vault, now: int, changes: Changes) -> Transaction[None]:
     key = {"merchant_id": merchant.id}
     wanted = {
@@ -217,10 +231,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """Load a file and print a JSON object a line of what changed. Returns the exit code."""
     file = read_file(options.file)
     vault = Vault(settings.credentials_key)
-    changes, warnings = asyncio.run(_write(settings.database_url, file, vault))
+    now = utc_now_ms()
+    changes, warnings = asyncio.run(_write(settings.database_url, file, now, vault))
     for change in changes:
         print(json.dumps(change, ensure_ascii=False))
-    for warning in warnings:
+    for warning in (*warnings, *that_cannot_sell(file, now, settings.sandbox)):
         print(warning, file=sys.stderr)
     if not vault.has_key:
         _warn_of_what_stands_in_clear(file)
@@ -235,10 +250,10 @@ def _warn_of_what_stands_in_clear(file: File) -> None:
             print(f"CREDENTIALS_KEY is not set: {whose} are kept in clear", file=sys.stderr)
 
 
-async def _write(url: str, file: File, vault: Vault) -> tuple[Changes, list[str]]:
+async def _write(url: str, file: File, now: int, vault: Vault) -> tuple[Changes, list[str]]:
     db = await open_database(url)
     try:
-        changes = await db.write(load, file, utc_now_ms(), vault)
+        changes = await db.write(load, file, now, vault)
         return changes, await db.read(without_credentials, file)
     finally:
         await db.close()

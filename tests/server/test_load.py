@@ -301,7 +301,7 @@ async def command(file: Path, *arguments: str) -> tuple[int | None, str, str]:
 
 
 async def test_the_command_prints_a_line_for_each_change(file: Path):
-    sealing = ("--credentials-key", KEY)
+    sealing = ("--credentials-key", KEY, "--sandbox", "1")
     code, output, errors = await command(file, *sealing)
     assert (code, errors) == (0, "")
     assert [next(iter(json.loads(line))) for line in output.splitlines()] == ["created"] * 5
@@ -309,7 +309,7 @@ async def test_the_command_prints_a_line_for_each_change(file: Path):
 
 
 async def test_the_command_warns_of_test_credentials_in_clear(file: Path):
-    code, output, errors = await command(file)
+    code, output, errors = await command(file, "--sandbox", "1")
     assert (code, len(output.splitlines())) == (0, 5)
     assert "CREDENTIALS_KEY is not set: test credentials of merchant m1 for Yookassa" in errors
     assert len(errors.splitlines()) == 1 and "test_secret" not in output + errors
@@ -322,6 +322,17 @@ async def test_the_command_tells_which_device_cannot_sell_for_want_of_credential
     )
     assert (code, len(output.splitlines())) == (0, 5)
     assert errors == "dev-1 cannot sell: merchant m1 has no [merchants.credentials.YookassaReceipt]\n"
+
+
+async def test_the_command_warns_of_a_merchant_who_is_over_and_of_a_sandbox_that_is_off(file: Path):
+    past = Path(replaced(file, "valid_until = 2099-12-31", "valid_until = 2020-12-31"))
+    code, output, errors = await command(past, "--credentials-key", KEY)
+    assert (code, len(output.splitlines())) == (0, 5)
+    assert errors.splitlines() == [
+        "merchant m1 cannot sell: valid_until 2020-12-31 is past",
+        "dev-1 may not sell: its payment_scenario is Sandbox, which only a server with SANDBOX=1 serves; "
+        "here SANDBOX is off",
+    ]
 
 
 async def test_the_command_refuses_live_credentials_without_a_key(file: Path):
