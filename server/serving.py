@@ -99,7 +99,7 @@ async def _until_stopped(settings: Settings, place: Place | None) -> None:
         await runner.setup()
         sites = _sites(runner, settings, place)
         await _listen(sites, settings)
-        log.info("server listens", url=settings.public_url, sandbox=settings.sandbox)
+        log.info("server listens", url=settings.public_url, sandbox=settings.sandbox, pid=os.getpid())
         if place is not None:
             os.write(place.line, b"serves")
         await stopped.wait()

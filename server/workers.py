@@ -1,11 +1,13 @@
 """Several processes that serve one port: started, started again when they die, and replaced one by one.
 
-The sockets that listen are the supervisor's: what connects while a worker is replaced waits for the next one
-and is not refused. Signals: TERM and INT end all, HUP replaces each worker by a new one that serves already.
+All listen on the same sockets, which are the supervisor's: whichever worker lives takes what connects, and
+while none does it waits and is not refused. Signals: TERM and INT end all, HUP replaces each worker by a new
+one that serves already.
 """
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -26,19 +28,41 @@ log = structlog.get_logger()
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = SHUTDOWN_TIMEOUT_S + 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-FREE_WITHIN_S = 5.0
+FREE_WITHIN_S = 10.0
+"""How long workers whose supervisor was killed may keep the port: they let go of it first, if they can."""
 LIVED_S = 2.0
 """One that died sooner after it came to serve is started again after a pause twice as long."""
 
 Process = asyncio.subprocess.Process
 
 
+class _NotServing(Exception):
+    """A worker did not come to serve. `code` is its own exit code; None: it was killed, or hung."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"exit code {code}")
+        self.code = code
+
+
+class _Pauses:
+    """How long to wait before a worker is started again: longer and longer, if it does not live."""
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_PAUSE_S
+
+    async def pause(self, lived_s: float) -> None:
+        """Wait, after a worker that served so long."""
+        if lived_s >= LIVED_S:
+            self._next_s = FIRST_PAUSE_S
+        pause_s, self._next_s = self._next_s, min(2 * self._next_s, LONGEST_PAUSE_S)
+        await asyncio.sleep(pause_s)
+
+
 @dataclass
 class Slot:
-    """The place of one worker: its sockets outlive it."""
+    """The place of one worker."""
 
     number: int
-    sockets: list[socket.socket]
     process: Process | None = None
     replacing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the worker is replaced, so that it is not taken for one that died."""
@@ -50,7 +74,8 @@ class Pool:
     def __init__(self, settings: Settings, around: Mapping[str, str]) -> None:
         self._settings = settings
         self._around = dict(around)
-        self._slots: list[Slot] = []
+        self._slots = [Slot(number) for number in range(1, settings.workers + 1)]
+        self._sockets: list[socket.socket] = []
         self._lines: dict[int, socket.socket] = {}
         """By the worker's process; a worker whose line is closed ends."""
         self._stopped = asyncio.Event()
@@ -62,18 +87,29 @@ class Pool:
             self._around["PROMETHEUS_MULTIPROC_DIR"] = folder
             await self._open_sockets(open_)
             self._heed_signals()
-            first = self._slots[0]
-            first.process, serves = await self._start(first)  # alone: it brings the database up to date
-            if not serves:
-                await self._end(first.process)
-                return max(first.process.returncode or 1, 1)
-            keeping = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
-            await self._stopped.wait()
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+            serving = asyncio.create_task(self._serve())
+            stopped = asyncio.create_task(self._stopped.wait())
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopped.is_set():
+                stopped.cancel()
+                return await serving
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
             await asyncio.gather(*(self._close(slot) for slot in self._slots))
             return 0
+
+    async def _serve(self) -> int:
+        """Keep every worker alive; return only if the first cannot start, with its exit code."""
+        first, pauses = self._slots[0], _Pauses()
+        while first.process is None:
+            try:
+                first.process = await self._start(first)  # alone: it brings the database up to date
+            except _NotServing as failed:
+                if failed.code is not None:
+                    return max(failed.code, 1)
+                await pauses.pause(0.0)
+        await asyncio.gather(*(self._keep(slot) for slot in self._slots))
+        raise AssertionError("a worker is kept for ever")
 
     def stop(self) -> None:
         """End every worker, then `run`."""
@@ -84,12 +120,11 @@ class Pool:
         for slot in self._slots:
             async with slot.replacing:
                 old = slot.process
-                new, serves = await self._start(slot)
-                if not serves:
+                try:
+                    slot.process = await self._start(slot)
+                except _NotServing:
                     log.error("a new worker does not serve; the old ones stay", worker=slot.number)
-                    await self._end(new)
                     return
-                slot.process = new
                 if old is not None:
                     await self._end(old)
         log.info("every worker was replaced", workers=len(self._slots))
@@ -98,26 +133,29 @@ class Pool:
 
     async def _keep(self, slot: Slot) -> None:
         """Start the slot's worker again whenever it has died."""
-        pause_s = FIRST_PAUSE_S
-        loop = asyncio.get_running_loop()
+        pauses, clock = _Pauses(), asyncio.get_running_loop()
         while True:
-            async with slot.replacing:
-                if slot.process is None or slot.process.returncode is not None:
-                    slot.process, _ = await self._start(slot)
-            watched, begun = slot.process, loop.time()
+            try:
+                async with slot.replacing:
+                    if slot.process is None:
+                        slot.process = await self._start(slot)
+            except _NotServing:
+                await pauses.pause(0.0)
+                continue
+            watched, begun = slot.process, clock.time()
             code = await watched.wait()
             async with slot.replacing:
                 if slot.process is not watched:
                     continue
-            self._bury(watched)
-            pause_s = FIRST_PAUSE_S if loop.time() - begun >= LIVED_S else min(2 * pause_s, LONGEST_PAUSE_S)
-            log.error("a worker has died; it is started again", worker=slot.number, code=code, in_s=pause_s)
-            await asyncio.sleep(pause_s)
+                slot.process = None
+                self._bury(watched)
+            log.error("a worker has died; it is started again", worker=slot.number, code=code)
+            await pauses.pause(clock.time() - begun)
 
-    async def _start(self, slot: Slot) -> tuple[Process, bool]:
-        """Start a worker; return it, and whether it came to serve."""
+    async def _start(self, slot: Slot) -> Process:
+        """Start a worker; return it when it serves. Raises _NotServing when it does not come to that."""
         ours, theirs = socket.socketpair()
-        place = Place(slot.number, tuple(each.fileno() for each in slot.sockets), theirs.fileno())
+        place = Place(slot.number, tuple(each.fileno() for each in self._sockets), theirs.fileno())
         command = (sys.executable, "-m", "server", "serve", "--place", str(place))
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -133,15 +171,18 @@ class Pool:
             await self._end(process)
             raise
         log.info("a worker was started", worker=slot.number, pid=process.pid, serves=serves)
-        return process, serves
+        if serves:
+            return process
+        code = await self._end(process)
+        raise _NotServing(code if code > 0 else None)
 
     async def _close(self, slot: Slot) -> None:
         async with slot.replacing:
             if slot.process is not None:
                 await self._end(slot.process)
 
-    async def _end(self, process: Process) -> None:
-        """Ask a worker to end; end it when it does not."""
+    async def _end(self, process: Process) -> int:
+        """Ask a worker to end; end it when it does not. Return its exit code, below 0 if it was killed."""
         _signal(process, signal.SIGTERM)
         try:
             async with asyncio.timeout(ENDS_WITHIN_S):
@@ -150,6 +191,8 @@ class Pool:
             _signal(process, signal.SIGKILL)
             await process.wait()
         self._bury(process)
+        assert process.returncode is not None
+        return process.returncode
 
     def _bury(self, process: Process) -> None:
         """Forget what the dead process alone had: its line, its gauges. What it has counted stays counted."""
@@ -160,18 +203,14 @@ class Pool:
     # --- around them --------------------------------------------------------------------------------
 
     async def _open_sockets(self, open_: contextlib.ExitStack) -> None:
-        """Let each slot listen at every address of HOST. Raises SettingError."""
+        """Listen at every address of HOST. Raises SettingError."""
         settings = self._settings
         try:
             found = socket.getaddrinfo(
                 settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-            for each in addresses:
-                await _until_free(*each)
-            for number in range(1, settings.workers + 1):
-                sockets = [open_.enter_context(_listening(*each, shared=True)) for each in addresses]
-                self._slots.append(Slot(number, sockets))
+            self._sockets = [open_.enter_context(await _listening_when_free(*each)) for each in addresses]
         except OSError as error:
             raise SettingError(not_listening(settings, error)) from error
 
@@ -196,29 +235,28 @@ def _signal(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-async def _until_free(family: int, address: object) -> None:
-    """Wait a little for workers whose supervisor was killed. Raises OSError: two pools share no port."""
+async def _listening_when_free(family: int, address: object) -> socket.socket:
+    """Return a socket that listens; wait for workers whose supervisor was killed. Raises OSError."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + FREE_WITHIN_S
+    until, told = loop.time() + FREE_WITHIN_S, False
     while True:
         try:
-            _listening(family, address, shared=False).close()
-            return
-        except OSError:
-            if loop.time() >= until:
+            return _listening(family, address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or loop.time() >= until:
                 raise
+        if not told:
+            log.warning("the port is taken; waiting for workers of a killed server to end", address=address)
+            told = True
         await asyncio.sleep(0.1)
 
 
-def _listening(family: int, address: object, shared: bool) -> socket.socket:
-    """Return a socket that listens. The kernel spreads connections over those that share an address."""
+def _listening(family: int, address: object) -> socket.socket:
     listens = socket.socket(family, socket.SOCK_STREAM)
     try:
         listens.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listens.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            listens.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listens.bind(address)  # type: ignore[arg-type]
         listens.listen(BACKLOG)
     except OSError:

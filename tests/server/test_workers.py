@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -30,6 +31,7 @@ class Running:
         self.log = folder / "pool.log"
         url = f"sqlite:///{folder}/pool.db"
         around = {**environment(), "DATABASE_URL": url, "PORT": str(self.port), "LOG_LEVEL": "INFO"}
+        around["FOLDER"] = str(folder)
         self.pool = Pool(Settings(database_url=url, port=self.port, workers=2), around)
         self._session = session
 
@@ -66,19 +68,26 @@ class Running:
                 await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.01)
+@asynccontextmanager
+async def a_pool(folder: Path) -> AsyncIterator[Running]:
+    """A pool that is running; at the end nothing of it is left."""
     timeout = aiohttp.ClientTimeout(total=WAIT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        running = Running(tmp_path, session)
+        running = Running(folder, session)
         task = asyncio.create_task(running.pool.run())
-        await running.until_pids(2, set())
-        await running.get("/ready")
         yield running
         running.pool.stop()
         assert await task == 0
         assert running.pids == []
+
+
+@pytest.fixture
+async def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.01)
+    async with a_pool(tmp_path) as running:
+        await running.until_pids(2, set())
+        await running.get("/ready")
+        yield running
 
 
 async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(running: Running):
@@ -111,6 +120,46 @@ async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(
     told = await running.get("/metrics")
     counted = [line for line in told.splitlines() if "request_seconds_count" in line]
     assert sum(float(line.split()[-1]) for line in counted if "/health" in line) in (0.0, asked)
+
+
+async def test_nobody_waits_for_a_worker_that_is_dead(running: Running, monkeypatch: pytest.MonkeyPatch):
+    pauses = asyncio.Event()
+
+    async def pause(*_: object) -> None:
+        pauses.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("server.workers._Pauses.pause", pause)
+    os.kill(running.pids[0], signal.SIGKILL)
+    async with asyncio.timeout(WAIT_S):
+        await pauses.wait()
+    await asyncio.gather(*(running.get("/ready") for _ in range(32)))
+    assert len(running.pids) == 1
+
+
+@pytest.mark.parametrize(
+    ("accident", "start"),
+    [
+        pytest.param("kill -9 $$", 1, id="the first is killed"),
+        pytest.param("kill -9 $$", 2, id="the second is killed"),
+        pytest.param("exec sleep 1000", 2, id="the second hangs"),
+    ],
+)
+async def test_a_worker_that_does_not_come_to_serve_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accident: str, start: int
+):
+    """The accident befalls the start with this number."""
+    python = tmp_path / "python"
+    count = "echo >> $FOLDER/starts; [ $(wc -l < $FOLDER/starts) = " + f"{start} ]"
+    python.write_text(f'#!/bin/sh\n{count} && {accident}\nexec {sys.executable} "$@"\n', encoding="ascii")
+    python.chmod(0o755)
+    monkeypatch.setattr("server.workers.sys.executable", str(python))
+    monkeypatch.setattr(workers, "STARTS_WITHIN_S", WAIT_S if "kill" in accident else 5.0)
+    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.01)
+    async with a_pool(tmp_path) as running:
+        await running.until_pids(2, set())
+        await asyncio.gather(*(running.get("/ready") for _ in range(8)))
+    assert len((tmp_path / "starts").read_text().splitlines()) >= 3
 
 
 def test_a_pool_on_sqlite_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
