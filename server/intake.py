@@ -68,9 +68,14 @@ class Intake:
                 said, self._waiting = self._waiting, []
                 await self._store(self._connection, said)
         except StaleSession:
-            self._connection.end()
-        except Exception as error:  # not stored: the agent comes back and says it again
+            self._give_up()
+        except Exception as error:
             log.error("agent session failed", device_uuid=self._connection.device_uuid, exc_info=error)
-            self._connection.end()
+            self._give_up()
         finally:
             self._storing = None
+
+    def _give_up(self) -> None:
+        """Something was not stored: nor is what was said after it. The agent comes back and says it again."""
+        self._waiting.clear()
+        self._connection.end()

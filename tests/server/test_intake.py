@@ -26,13 +26,13 @@ class Store:
     def __init__(self) -> None:
         self.stored: list[list[Said]] = []
         self.may, self.did = asyncio.Event(), asyncio.Event()
-        self.fails: Exception | None = None
+        self.fails: list[Exception] = []
 
     async def __call__(self, connection: Connection, said: list[Said]) -> None:
         """Store what was said, or fail."""
         await self.may.wait()
-        if self.fails is not None:
-            raise self.fails
+        if self.fails:
+            raise self.fails.pop()
         self.stored.append(said)
         self.did.set()
 
@@ -107,8 +107,14 @@ async def test_too_many_messages_are_not_listened_to(desk: Desk):
 
 @pytest.mark.parametrize("error", [StaleSession("over"), ValueError("full disk")])
 async def test_a_session_whose_words_are_not_stored_ends(desk: Desk, error: Exception, logs: list[Any]):
-    desk.store.fails = error
+    """What it said after them is not stored either: it would pass for what comes after what is stored."""
+    desk.store.fails = [error]
     await desk.hear(RECEIVED)
+    await asyncio.sleep(0)
+    await desk.hear(STARTED, DONE)
+    desk.store.may.set()
+    while not desk.connection.ended:  # noqa: ASYNC110
+        await asyncio.sleep(0)
     assert await desk.end() == []
     assert desk.connection.ended
     told = [record["event"] for record in logs if record["log_level"] == "error"]
