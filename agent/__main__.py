@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,7 +35,11 @@ _LOG_LEVELS = {"doctor": "ERROR"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command in `arguments` (by default the process's); return the exit code."""
+    """Run the command in `arguments` (by default the process's); return the exit code.
+
+    What it makes is for its own user alone to read.
+    """
+    os.umask(0o077)
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser("simulate" in given).parse_args(given)
     try:

@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 """
 
 import argparse
+import os
 import sys
 from dataclasses import Field, fields
 from typing import Any
@@ -15,7 +16,8 @@ from server.settings import Settings, environment, read_settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. What it makes is for its own user alone to read."""
+    os.umask(0o077)  # databases, archives and backups hold addresses of customers and tokens
     options = _parser().parse_args(arguments)
     try:
         settings = read_settings(environment(), vars(options))

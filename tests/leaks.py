@@ -43,6 +43,15 @@ def loop_complaints(all_loop_complaints: list[str]) -> Iterator[list[str]]:
 
 
 @pytest.fixture(autouse=True)
+def umask_is_given_back() -> Iterator[None]:
+    """The programs' `main` changes the umask of its process, which here is the tests'."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def no_descriptor_is_left_open() -> Iterator[None]:
     """Each test closes the descriptors that it has opened."""
     before = _open_descriptors()

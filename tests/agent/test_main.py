@@ -95,6 +95,8 @@ async def test_an_agent_makes_a_drink_and_ends_cleanly(server: HttpServer, confi
     await until(lambda: server.epoch == 1, limit_s=LIMIT_S)
     server.order("c1")
     await until(lambda: MakeState.DONE in server.states("c1"), limit_s=LIMIT_S)
+    journal = {path.stat().st_mode & 0o777 for path in machine.parent.glob("agent.db*")}
+    assert journal == {0o600}
     code, out, log = await finish(process, signal.SIGTERM)
     assert (code, out, drinks(machine)) == (0, "", 1)
     events = [json.loads(line)["event"] for line in log.splitlines()]

@@ -10,6 +10,7 @@ import pytest
 
 from server.__main__ import main
 from tests.fakes.ports import free_port
+from tests.fakes.shop_file import GOOD
 
 LIMIT_S = 60.0
 
@@ -38,6 +39,19 @@ def test_a_taken_port_is_named(capsys: pytest.CaptureFixture[str]):
 def test_an_address_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[str]):
     told = refused(capsys, "serve", "--host", "192.0.2.1", "--port", "0")
     assert told.startswith("HOST: cannot listen on '192.0.2.1'")
+
+
+def test_what_a_command_makes_is_for_its_user_alone_and_what_was_there_stays(tmp_path: Path):
+    (tmp_path / "shop.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "old.db").touch(0o644)
+    for name in ("new.db", "old.db"):
+        main(["load", str(tmp_path / "shop.toml"), "--database-url", f"sqlite:///{tmp_path}/{name}"])
+    sold = ("--database-url", f"sqlite:///{tmp_path}/new.db")
+    main(["backup", str(tmp_path / "copy.db"), *sold])
+    main(["archive", "--before", "2020-01-01", "--to", str(tmp_path / "archive.db"), *sold])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("*.db*")}
+    assert modes.pop("old.db") == 0o644
+    assert set(modes) >= {"new.db", "copy.db", "archive.db"} and set(modes.values()) == {0o600}
 
 
 def test_wrong_usage_is_two_and_short(capsys: pytest.CaptureFixture[str]):
