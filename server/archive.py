@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from server.archive_file import ArchiveFile
+from server.archive_file import ArchiveFile, check_target
 from server.archiving import Whole, counted, why_it_stays
 from server.clock import utc_now_ms
 from server.days import DAY_MS, midnight_ms
@@ -50,6 +50,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     before = midnight_ms("--before", options.before)
     if before > now - YOUNGEST_DAYS * DAY_MS:
         raise SettingError(f"--before must be a day at least {YOUNGEST_DAYS} days ago, not {options.before}")
+    check_target(options.to)
     asyncio.run(_run(settings, before, options.to, now))
     return 0
 

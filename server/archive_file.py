@@ -137,6 +137,17 @@ class ArchiveFile:
             raise
 
 
+def check_target(path: Path) -> None:
+    """Raise SettingError when the archive cannot be made or written at `path`. Makes nothing."""
+    if path.is_dir():
+        raise SettingError(f"--to: {path} is a folder: name a file in it")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise SettingError(f"--to: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise SettingError(f"--to: {path} cannot be written: correct the rights of it and of its folder")
+
+
 def _lock(path: Path) -> int:
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
