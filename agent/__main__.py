@@ -27,7 +27,7 @@ from agent.websocket import Server
 
 log = structlog.get_logger()
 
-SIMULATORS = {"jura": "agent.drivers.jura_simulator"}
+SIMULATORS = {"jura": "agent.drivers.jura_command"}
 """Driver → the module that offers `add_options(parser)` and `async simulate(options) -> int`."""
 
 _LOG_LEVELS = {"doctor": "ERROR"}

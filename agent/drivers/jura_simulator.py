@@ -1,21 +1,20 @@
-"""A simulated Jura behind a pseudo-terminal, inside a program or from the command line."""
+"""A simulated Jura behind a pseudo-terminal. `jura_command` is the same from the command line."""
 
-import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import random
-import signal
 import tty
 from pathlib import Path
 from time import time
 
 import structlog
 
-from agent.drivers.jura_frames import COUNTERS, FILLER_5B, FILLER_DB, Decoder, Line, words_of
-from agent.drivers.jura_simulated import MODELS, Behaviour, Fail, Poured, SimulatedJura, wire_groups
+from agent.drivers.jura_frames import COUNTERS, Decoder, Line, words_of
+from agent.drivers.jura_simulated import Behaviour, Poured, SimulatedJura, wire_groups
 
 log = structlog.get_logger()
 
@@ -29,7 +28,7 @@ class JuraSimulator:
     """A machine whose serial port is the symbolic link `link`. Use as `async with`; `machine` is its inside.
 
     Clients may come and go. Commands that no agent may send are logged, written to the ledger as FORBIDDEN,
-    and kept in `machine.forbidden`. Raises ValueError when `link` cannot be made.
+    and kept in `machine.forbidden`. Raises ValueError when `link` cannot be made, or is another simulator's.
     """
 
     def __init__(
@@ -49,11 +48,18 @@ class JuraSimulator:
         self._chance = random.Random(self.machine.behaviour.seed)
         self._heard = asyncio.Queue[bytes]()
         self._ends: tuple[int, int] | None = None
+        self._lock: int | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self._replies = 0
 
     async def __aenter__(self) -> "JuraSimulator":
-        self._plug()
+        self._check_link()
+        self._lock = _locked(self.link)
+        try:
+            self._plug()
+        except BaseException:
+            os.close(self._lock)
+            raise
         self.tasks = [asyncio.create_task(self._serve()), asyncio.create_task(self._live())]
         return self
 
@@ -63,6 +69,8 @@ class JuraSimulator:
         await asyncio.wait(self.tasks)
         self._save()
         self._unplug()
+        if self._lock is not None:
+            os.close(self._lock)
         for task in self.tasks:
             if not task.cancelled():
                 task.result()  # a machine that broke says why
@@ -115,12 +123,15 @@ class JuraSimulator:
                 os.write(self._ends[0], group)
             await asyncio.sleep(behaviour.group_gap_s)
 
-    def _plug(self) -> None:
-        """Make a pseudo-terminal and let the link point at it, in one step."""
+    def _check_link(self) -> None:
         if self.link.exists() and not self.link.is_symlink():
             raise ValueError(f"--link: {self.link} exists and is not a link")
         if not self.link.parent.is_dir():
             raise ValueError(f"--link: there is no folder {self.link.parent}")
+
+    def _plug(self) -> None:
+        """Make a pseudo-terminal and let the link point at it, in one step."""
+        self._check_link()
         master, slave = pty.openpty()
         tty.setraw(slave)
         os.set_blocking(master, False)
@@ -177,113 +188,20 @@ class JuraSimulator:
             fresh.replace(self._state)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a simulated Jura."""
-    add = parser.add_argument
-    default = Behaviour()
-    add(
-        "--link",
-        required=True,
-        type=Path,
-        metavar="PATH",
-        help="where the machine's serial port shall appear",
-    )
-    add("--model", choices=MODELS, default=default.model, help="which Jura to be (default: %(default)s)")
-    add(
-        "--filler",
-        choices=("DB", "5B"),
-        default="DB",
-        help="filler of the bytes it sends (default: %(default)s)",
-    )
-    add(
-        "--fail",
-        choices=[fail.value for fail in Fail],
-        default=Fail.NONE.value,
-        metavar="MODE",
-        help="what goes wrong: none; no-water: it takes the key and finds its tank empty; no-beans: it brews "
-        "dry and counts nothing; silent: it answers nothing; locked: it ignores the keys; no-count: it brews "
-        "but counts nothing; late: it counts --late-s after the drink; double: it counts two; unplugged: its "
-        "cable comes out when a key is pressed; unplugged-before: its cable comes out when it is first "
-        "asked; power-cut: it goes dead half-way through the drink; noise: junk on the line, all else works "
-        "(default: %(default)s)",
-    )
-    add(
-        "--fail-after",
-        type=int,
-        default=0,
-        metavar="N",
-        help="make N good drinks first (default: %(default)s)",
-    )
-    add("--recover-s", type=float, metavar="S", help="the fault is put right S seconds after it showed")
-    add("--again", action="store_true", help="a fault that was put right comes back at the next drink")
-    add("--back-s", type=float, metavar="S", help="a cable that came out is back after S seconds")
-    add(
-        "--brew-s",
-        type=float,
-        default=default.brew_s,
-        metavar="S",
-        help="seconds that a drink takes (default: %(default)s)",
-    )
-    add(
-        "--late-s",
-        type=float,
-        default=default.late_s,
-        metavar="S",
-        help="how late 'late' counts (default: %(default)s)",
-    )
-    add("--slow-every", type=int, default=0, metavar="N", help="every Nth reply is late (default: none)")
-    add("--slow-reply-s", type=float, default=6.0, metavar="S", help="how late (default: %(default)s)")
-    add("--inkasso", action="store_true", help="understand the payment mode ?M3, ?M1, as an S90 does")
-    add(
-        "--eeprom",
-        type=Path,
-        metavar="FILE",
-        help="its counters at first: 64 hexadecimal digits, or a JSON list",
-    )
-    add("--state", type=Path, metavar="FILE", help="keep the counters here, over restarts")
-    add("--ledger", type=Path, metavar="FILE", help="append a JSON line for each drink that really came out")
-    add(
-        "--seed",
-        type=int,
-        default=default.seed,
-        metavar="N",
-        help="for the junk of 'noise' (default: %(default)s)",
-    )
+def _locked(link: Path) -> int:
+    """Return the descriptor of a lock beside the link, which lives as long as its holder.
 
-
-async def simulate(options: argparse.Namespace) -> int:
-    """Be the machine until SIGTERM or SIGINT; SIGUSR1 puts a fault right.
-
-    Returns the exit code: 0, or 1 when a command came that no agent may send. Raises ValueError that names
-    the option for a file of counters or a link that cannot be used.
+    The file stays: whoever deletes a lock takes it from one who has just opened it.
     """
-    behaviour = Behaviour(
-        model=options.model,
-        filler=FILLER_5B if options.filler == "5B" else FILLER_DB,
-        fail=Fail(options.fail),
-        fail_after=options.fail_after,
-        recover_s=options.recover_s,
-        again=options.again,
-        back_s=options.back_s,
-        brew_s=options.brew_s,
-        late_s=options.late_s,
-        slow_reply_s=options.slow_reply_s,
-        slow_every=options.slow_every,
-        inkasso=options.inkasso,
-        seed=options.seed,
-    )
-    counters = read_counters(options.eeprom) if options.eeprom else None
-    simulator = JuraSimulator(options.link, behaviour, counters, options.ledger, options.state)
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    loop.add_signal_handler(signal.SIGUSR1, simulator.machine.heal)
-    async with simulator:
-        waiting = asyncio.create_task(ended.wait())
-        await asyncio.wait([waiting, *simulator.tasks], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-    return 1 if simulator.machine.forbidden else 0
+    descriptor = os.open(f"{link}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ValueError(
+            f"--link: another simulated machine is at {link}: stop it, or choose another PATH"
+        ) from None
+    return descriptor
 
 
 def read_counters(path: Path, option: str = "--eeprom") -> list[int]:

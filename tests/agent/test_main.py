@@ -214,13 +214,45 @@ def test_a_wrong_option_of_the_simulator_is_one_line(tmp_path: Path, capsys: pyt
     assert "--eeprom" in told
 
 
-@pytest.mark.parametrize("option", ["--eeprom", "--state"])
-def test_a_file_the_simulator_cannot_read_is_one_line(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_a_second_machine_does_not_take_the_link_of_the_first(tmp_path: Path, machine: Path):
+    link = tmp_path / "jura"
+    first = link.readlink()
+    code, _, told = await finish(await start("simulate", "jura", "--link", str(link)))
+    assert (code, link.readlink()) == (2, first)
+    assert told == (
+        f"demitasse-agent: --link: another simulated machine is at {link}: stop it, or choose another PATH\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--state", "--ledger"])
+@pytest.mark.parametrize(("name", "why"), [("away/file", "there is no folder"), (".", "is a folder")])
+def test_a_file_the_simulator_cannot_write_is_one_line(
+    option: str, name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    code, told = refused(capsys, "simulate", "jura", "--link", str(tmp_path / "jura"), option, str(tmp_path))
+    arguments = ("--link", str(tmp_path / "jura"), option, str(tmp_path / name))
+    code, told = refused(capsys, "simulate", "jura", *arguments)
     assert code == 2
-    assert f"{option}: cannot read {tmp_path}" in told
+    assert told.startswith(f"demitasse-agent: {option}: ") and why in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--brew-s", "--late-s", "--recover-s", "--back-s", "--slow-reply-s"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_named(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(("simulate", "jura", "--link", str(tmp_path / "jura"), f"{option}={value}"))
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert f"argument {option}: must be a number of seconds, 0 or more, not '{value}'" in told
+
+
+def test_a_file_the_simulator_cannot_read_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ("--link", str(tmp_path / "jura"), "--eeprom", str(tmp_path))
+    code, told = refused(capsys, "simulate", "jura", *arguments)
+    assert code == 2
+    assert f"--eeprom: cannot read {tmp_path}" in told
 
 
 def test_a_wrong_fault_of_the_simulator_is_answered_with_those_there_are(
@@ -243,6 +275,7 @@ def test_what_runs_for_years_beside_a_machine_loads_little():
     too_much = {
         "aiohttp",
         "agent.doctor",
+        "agent.drivers.jura_command",
         "agent.drivers.jura_simulator",
         "email",
         "http.client",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.drivers.jura_command import add_options, simulate
 from agent.drivers.jura_frames import Decoder, Line, encode
 from agent.drivers.jura_simulated import Behaviour, Fail
-from agent.drivers.jura_simulator import JuraSimulator, add_options, read_counters, simulate
+from agent.drivers.jura_simulator import JuraSimulator, read_counters
 from agent.drivers.port import open_port
 from tests.agent.drivers.conftest import Benches, ledger_of, until
 
