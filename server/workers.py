@@ -157,13 +157,19 @@ class Pool:
         ours, theirs = socket.socketpair()
         place = Place(slot.number, tuple(each.fileno() for each in self._sockets), theirs.fileno())
         command = (sys.executable, "-m", "server", "serve", "--place", str(place))
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=self._around,
-            pass_fds=(*place.sockets, place.line),
-            start_new_session=True,  # Ctrl+C reaches the supervisor alone, which ends them in order
-        )
-        theirs.close()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=self._around,
+                pass_fds=(*place.sockets, place.line),
+                start_new_session=True,  # Ctrl+C reaches the supervisor alone, which ends them in order
+            )
+        except OSError as error:  # too many processes, no memory: that may pass
+            log.error("a worker cannot be started", worker=slot.number, why=str(error))
+            ours.close()
+            raise _NotServing(None) from error
+        finally:
+            theirs.close()
         self._lines[process.pid] = ours
         try:
             serves = await _serves(ours)

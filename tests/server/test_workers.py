@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -160,6 +161,26 @@ async def test_a_worker_that_does_not_come_to_serve_is_started_again(
         await running.until_pids(2, set())
         await asyncio.gather(*(running.get("/ready") for _ in range(8)))
     assert len((tmp_path / "starts").read_text().splitlines()) >= 3
+
+
+async def test_a_worker_for_which_there_is_no_process_is_started_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    start, starts = asyncio.create_subprocess_exec, 0
+
+    async def start_mostly(*command: Any, **options: Any) -> asyncio.subprocess.Process:
+        nonlocal starts
+        starts += 1
+        if starts in (1, 3):
+            raise BlockingIOError("Resource temporarily unavailable")
+        return await start(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_mostly)
+    monkeypatch.setattr(workers, "FIRST_PAUSE_S", 0.01)
+    async with a_pool(tmp_path) as running:
+        await running.until_pids(2, set())
+        await running.get("/ready")
+    assert starts == 4
 
 
 def test_a_pool_on_sqlite_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
