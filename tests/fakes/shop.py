@@ -27,6 +27,10 @@ from tests.fakes.ports import free_port
 from tests.server.clock import Clock
 
 WAIT_S = 30.0
+CONNECTIONS = 4
+"""To PostgreSQL, where each new one costs more than what a test asks on it. Two of these write, and so meet.
+`tests/server/db` tries more at a time."""
+
 DRINK = DrinkEntry(drink_no="espresso", name="Эспрессо", prices=Prices(small=9000, medium=11050))
 MERCHANT = MerchantEntry(id="m1", name="Кофе у дома")
 
@@ -313,6 +317,7 @@ def _query(sql: str, values: tuple[Any, ...]) -> Transaction[list[Row]]:
 async def a_shop(folder: Path, **settings: Any) -> AsyncIterator[Shop]:
     """Open a shop over the database file in `folder`."""
     chosen = {"database_url": f"sqlite:///{folder / 'shop.db'}", "port": free_port(), "sandbox": True}
+    chosen |= {"database_connections": CONNECTIONS}
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         shop = Shop(Settings(**{**chosen, **settings}), Clock(), session)
         await shop.open()
