@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright, expect
 
 NAMES = (
     "chromium-headless-shell",  # has no windows at all, and takes half the time
@@ -40,6 +40,10 @@ ADVICE = (
 HANGS_AFTER_S = 120
 """No test takes so long; chromium was once seen to hang for good."""
 CLOSES_WITHIN_S = 20.0
+SHOWS_WITHIN_MS = 30_000
+"""What is expected to be seen may take so long; playwright's own 5 s are too few on a busy machine."""
+
+expect.set_options(timeout=SHOWS_WITHIN_MS)
 
 
 def find_chromium() -> str | None:

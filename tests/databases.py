@@ -67,7 +67,7 @@ class Databases:
         if new:
             await self.make(database)
             self._made.add(database)
-        connection = await asyncpg.connect(url, command_timeout=10)
+        connection = await asyncpg.connect(url, command_timeout=60)
         try:
             await (prepare_postgres(connection) if new else connection.execute(EMPTY))
         finally:

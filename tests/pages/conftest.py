@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from tests.pages.fake_server import ScriptedOrder
 from tests.pages.samples import NOW
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 class OrderPage:

@@ -29,7 +29,7 @@ from tests.fakes.ports import free_port
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.2
-ENDS_WITHIN_S = 10.0
+ENDS_WITHIN_S = 30.0
 LOG_LINES, LOG_WIDTH = 25, 400
 
 DRINKS = {"espresso": 9000, "coffee": 11000, "tea": 8000}

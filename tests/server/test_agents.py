@@ -12,7 +12,7 @@ from server.agents import FAULTS_LIMIT
 from server.connection import QUEUE_LIMIT, Connection
 from server.errors import DatabaseError
 from tests.fakes.agent import ScriptedAgent, hello
-from tests.fakes.shop import Shop, counted, machine, until
+from tests.fakes.shop import WAIT_S, Shop, counted, machine, until
 
 
 def faults() -> float:
@@ -20,7 +20,7 @@ def faults() -> float:
 
 
 async def the_socket_closes(agent: ScriptedAgent) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await agent.closed.wait()
 
 
@@ -338,7 +338,7 @@ async def test_a_writer_that_is_stuck_gives_up(monkeypatch: pytest.MonkeyPatch):
     connection.begin()
     connection.post(wire.Pong())
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.sleep(5)
+        await asyncio.sleep(WAIT_S)
     assert connection.was_cut_off()
 
 

@@ -13,7 +13,7 @@ from server.errors import SettingError
 from server.settings import Settings
 from server.shop_file import MerchantEntry
 from server.vault import PREFIX, Vault
-from tests.fakes.shop import Shop, machine, until
+from tests.fakes.shop import WAIT_S, Shop, machine, until
 
 LIVE = {
     "Yookassa": {"account_id": "100500", "secret_key": "live_secret"},
@@ -100,7 +100,7 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path):
 
 async def test_agents_are_parted_from_when_the_server_stops(shop: Shop):
     agent = await shop.agent()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await asyncio.gather(shop.close(), agent.closed.wait())
 
 

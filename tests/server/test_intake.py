@@ -85,7 +85,7 @@ async def test_a_machines_state_alone_is_stored_soon(desk: Desk, monkeypatch: py
     monkeypatch.setattr(intake, "MACHINE_WAITS_S", 0.0)
     desk.store.may.set()
     await desk.hear(BUSY)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await desk.store.did.wait()
     assert desk.store.stored == [[BUSY]]
 

@@ -15,7 +15,7 @@ from agent.wire import MakeState
 from server import keys
 from tests.databases import Databases
 from tests.fakes.agent import ScriptedAgent
-from tests.fakes.shop import Shop, a_shop
+from tests.fakes.shop import WAIT_S, Shop, a_shop
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ async def die(shop: Shop) -> None:
 
 
 async def the_socket_closes(agent: ScriptedAgent) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         await agent.closed.wait()
 
 

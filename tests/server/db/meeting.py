@@ -70,7 +70,7 @@ async def meeting(url: str, db: Database, other: Database, first: Deed, second: 
     try:
         await gate.execute(f"SELECT pg_advisory_lock({GATE})")
         task = asyncio.create_task(told(other, late(second)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await gate.fetch(WAITING):  # noqa: ASYNC110 - the truth is in the database
                 await asyncio.sleep(0.002)
         before = await told(db, first)

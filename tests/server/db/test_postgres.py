@@ -18,7 +18,7 @@ from server.errors import Conflict, DatabaseError, SettingError
 from tests.databases import Databases
 from tests.server.db.test_both import add, find_or_add, increment, names, question, touching, value
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_pauses_grow_up_to_ten_minutes():
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_sandbox_that_is_woken_as_it_stops_stops_all_the_same(street, turns: int):
-    async with asyncio.timeout(5), street.sandbox.running():
+    async with asyncio.timeout(30), street.sandbox.running():
         for _ in range(50):  # it has looked, and sleeps
             await street.db.read(keys_kept)
         street.sandbox.wake()

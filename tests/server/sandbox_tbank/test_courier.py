@@ -193,7 +193,7 @@ async def test_the_outbox_survives_a_restart(database_url):
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_sandbox_that_is_woken_as_it_stops_stops_all_the_same(street, turns: int):
-    async with asyncio.timeout(5), street.sandbox.running():
+    async with asyncio.timeout(30), street.sandbox.running():
         for _ in range(50):  # it has looked, and sleeps
             await street.db.read(store.next_due_at)
         street.sandbox.wake()
