@@ -68,8 +68,8 @@ class Visitor:
         while not await drink.is_visible():  # its agent has not connected yet
             await self.page.get_by_role("link", name="Проверить ещё раз").click()
         await drink.click()
-        await self.page.wait_for_load_state()
         await expect(self.page.get_by_role("button", name="Перейти к оплате")).to_be_visible()
+        await self.page.wait_for_load_state()  # only then its script surely listens
         return (await self.page.locator(".foot .code").inner_text()).strip()
 
     async def goes_to_bank(self) -> None:
@@ -80,6 +80,13 @@ class Visitor:
     async def at_bank(self) -> None:
         """Wait for the bank's page."""
         await expect(self.page.get_by_role("button", name="Отказаться")).to_be_visible()
+
+    async def presses(self, name: str) -> None:
+        """Press a button of the order's page once its script listens: before, it only loads the page anew."""
+        button = self.page.get_by_role("button", name=name)
+        await expect(button).to_be_visible()
+        await self.page.wait_for_load_state()
+        await button.click()
 
     async def pays(self) -> None:
         """Press the bank's button; of a card page that offers SBP too, the card's."""
