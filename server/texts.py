@@ -207,7 +207,36 @@ ERRORS: dict[str, Text] = {
         "Сессия закончилась. Войдите ещё раз.",
         "Your session is over. Please sign in again.",
     ),
-    "not_allowed": Text("У вас нет права на это действие.", "You may not do this."),
+    "agent_token_wrong": Text(
+        "Нужен действующий токен агента: Authorization: Bearer. Новый создаёт `device token` на сервере.",
+        "A valid token of an agent is needed: Authorization: Bearer. "
+        "`device token` on the server makes a new one.",
+    ),
+    "program_token_wrong": Text(
+        "Нужен действующий токен программы: Authorization: Bearer. Новый создаёт `user token` на сервере.",
+        "A valid token of a program is needed: Authorization: Bearer. "
+        "`user token` on the server makes a new one.",
+    ),
+    "sender_not_allowed": Text(
+        "С этого адреса уведомления не принимаются.",
+        "Notifications are not taken from this address.",
+    ),
+    "signature_wrong": Text(
+        "Подпись уведомления не подходит к терминалу.",
+        "The notification is not signed by its terminal.",
+    ),
+    "other_site": Text(
+        "Форму прислал другой сайт, она не выполнена. Откройте страницу здесь и попробуйте снова.",
+        "The form was sent by another site and nothing was done. Open the page here and try again.",
+    ),
+    "too_large": Text(
+        "Слишком много данных в одном запросе. Ничего не сохранено.",
+        "The request holds too much. Nothing was saved.",
+    ),
+    "method_not_allowed": Text(
+        "Этот адрес не принимает такие запросы.",
+        "This address does not take such requests.",
+    ),
     "form_expired": Text(
         "Форма устарела. Обновите страницу и попробуйте снова.",
         "The form is out of date. Reload the page and try again.",

@@ -22,7 +22,7 @@ async def agent(request: web.Request) -> web.StreamResponse:
     if scheme.lower() == "bearer" and token:
         known = await request.app[keys.DB].glance(devices.device_of_token, kept)
     if known is None:
-        raise Unauthorized("not_allowed", "an agent without a valid token")
+        raise Unauthorized("agent_token_wrong", "an agent without a valid token")
     device_uuid, is_newer = known
     if is_newer:
         await request.app[keys.DB].write(devices.token_used, kept)

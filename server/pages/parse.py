@@ -17,7 +17,7 @@ async def json_bytes(request: web.Request) -> bytes:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise TooLarge("invalid_request", f"body longer than {BODY_LIMIT_BYTES} bytes") from None
+        raise TooLarge("too_large", f"body longer than {BODY_LIMIT_BYTES} bytes") from None
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from server.errors import DatabaseError, Refusal, TooMany, Unauthorized
 from server.metrics import REFUSED
 from server.pages.language import language
 from server.pages.security import show_logo
+from server.pages.signed_in import about_user
 from server.sanitise import sanitise
 from server.store import devices
 from server.texts import text
@@ -34,6 +35,9 @@ _JSON_PATHS = (
 )
 
 
+_NOT_ROUTED = {404: "page_not_found", 405: "method_not_allowed"}
+
+
 @web.middleware
 async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error readably; what we did not foresee is logged whole and answered 500."""
@@ -55,7 +59,7 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
 
 async def _not_routed(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     """There is no such path or method; aiohttp says so with a page of its own."""
-    key = "page_not_found" if error.status == 404 else "invalid_request"
+    key = _NOT_ROUTED.get(error.status, "invalid_request")
     log.warning(
         "request refused", path=request.path, status=error.status, reason=key, detail=str(error.reason)
     )
@@ -85,6 +89,8 @@ async def _answer(
     words = text(f"error.{key}", lang)
     if request.path.startswith(_JSON_PATHS):
         return web.json_response({"error": words}, status=status)
+    if f"{request.path}/".startswith("/tech/"):
+        return _page_for_technicians(request, status, words, lang)
     context = {
         "lang": lang,
         "title": text("page.error_title", lang),
@@ -93,6 +99,11 @@ async def _answer(
         "device": await _device(request, device_uuid),
     }
     return aiohttp_jinja2.render_template("customer/error.html", request, context, status=status)
+
+
+def _page_for_technicians(request: web.Request, status: int, words: str, lang: str) -> web.Response:
+    context = {"lang": lang, "message": words, **about_user(request)}
+    return aiohttp_jinja2.render_template("technician/error.html", request, context, status=status)
 
 
 async def _device(request: web.Request, device_uuid: str | None) -> dict[str, str | None] | None:

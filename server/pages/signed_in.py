@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aiohttp import hdrs, web
@@ -32,10 +33,10 @@ def signed_in(handler: Handler) -> Handler:
         session = await request.app[keys.USERS].session(cookie_token(request))
         if session is None:
             raise _to_login(request)
+        request[SESSION] = session
         if request.method not in SAFE_METHODS:
             check_same_origin(request)
             await _check_csrf(request, session)
-        request[SESSION] = session
         return await handler(request)
 
     return guarded
@@ -49,7 +50,7 @@ def by_program(handler: Handler) -> Handler:
         users = request.app[keys.USERS]
         session = await users.program(token.strip()) if scheme.lower() == "bearer" else None
         if session is None:
-            raise Unauthorized("not_allowed", "a program without a valid token")
+            raise Unauthorized("program_token_wrong", "a program without a valid token")
         request[SESSION] = session
         return await handler(request)
 
@@ -59,6 +60,14 @@ def by_program(handler: Handler) -> Handler:
 def session_of(request: web.Request) -> Session:
     """Return who asks; only behind one of the guards above."""
     return request[SESSION]
+
+
+def about_user(request: web.Request) -> dict[str, Any]:
+    """Return what the header of a technicians' page shows: `user` is None when it is not known who asks."""
+    session = request.get(SESSION)
+    if session is None:
+        return {"user": None, "csrf": ""}
+    return {"user": {"name": session.user_name, "role": session.role}, "csrf": session.csrf}
 
 
 def _to_login(request: web.Request) -> Exception:
@@ -83,7 +92,7 @@ async def form_of(request: web.Request) -> Mapping[str, str]:
         try:
             posted = await request.clone(client_max_size=FORM_LIMIT_BYTES).post()
         except web.HTTPRequestEntityTooLarge:
-            raise TooLarge("invalid_request", f"form longer than {FORM_LIMIT_BYTES} bytes") from None
+            raise TooLarge("too_large", f"form longer than {FORM_LIMIT_BYTES} bytes") from None
         except (ValueError, LookupError) as error:
             raise BadRequest("invalid_request", f"not a form: {error}") from None
         request[FORM] = {name: value for name, value in posted.items() if isinstance(value, str)}
@@ -95,12 +104,12 @@ def check_same_origin(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         if site not in ("same-origin", "none"):
-            raise Forbidden("form_expired", f"sent by another site: Sec-Fetch-Site {site[:20]!r}")
+            raise Forbidden("other_site", f"Sec-Fetch-Site {site[:20]!r}")
         return
     origin = request.headers.get(hdrs.ORIGIN)
     ours = {request.host, urlsplit(request.app[keys.SETTINGS].public_url).netloc}
     if origin is not None and urlsplit(origin).netloc not in ours:
-        raise Forbidden("form_expired", f"sent by another site: Origin {origin[:80]!r}")
+        raise Forbidden("other_site", f"Origin {origin[:80]!r}")
 
 
 async def _check_csrf(request: web.Request, session: Session) -> None:

@@ -16,6 +16,7 @@ from server.pages.parse import json_object
 from server.pages.peer import client_address
 from server.pages.signed_in import (
     START,
+    about_user,
     check_same_origin,
     cookie_token,
     drop_cookie,
@@ -242,9 +243,7 @@ async def _cases_page(
 
 
 def _page(request: web.Request, name: str, context: dict[str, Any], status: int = 200) -> web.Response:
-    session = session_of(request)
-    who = {"user": {"name": session.user_name, "role": session.role}, "csrf": session.csrf}
-    whole = {"lang": language(request), **who, **context}
+    whole = {"lang": language(request), **about_user(request), **context}
     return aiohttp_jinja2.render_template(f"technician/{name}.html", request, whole, status=status)
 
 

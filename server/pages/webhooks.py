@@ -46,7 +46,7 @@ def _check_network(request: web.Request) -> None:
     NOTIFICATIONS.labels("foreign network").inc()
     log.warning("notification from a network that is not YooKassa's", address=address, rule=rule)
     if rule == "enforce":
-        raise Forbidden("not_allowed", f"a notification from {address}")
+        raise Forbidden("sender_not_allowed", f"a notification from {address}")
 
 
 async def tbank(request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ async def tbank(request: web.Request) -> web.Response:
     if terminal is None or not tbank_api.verify(told.fields, terminal.secret_key):
         NOTIFICATIONS.labels("forged").inc()
         raise Forbidden(
-            "not_allowed", f"a notification that terminal {told.terminal_key[:40]!r} did not sign"
+            "signature_wrong", f"a notification that terminal {told.terminal_key[:40]!r} did not sign"
         )
     await request.app[keys.NOTIFICATIONS].keep("tbank", told.hint, raw.decode("utf-8", "replace"))
     return web.Response(text=tbank_api.NOTIFICATION_REPLY)

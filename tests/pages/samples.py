@@ -292,6 +292,11 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
         "technician/login.html",
         {"error": texts.text("error.wrong_login"), "csrf": "t", "next": "/tech/"},
     ),
+    "tech-error": ("technician/error.html", {"message": texts.text("error.form_expired"), **DESK}),
+    "tech-error-stranger": (
+        "technician/error.html",
+        {"message": texts.text("error.page_not_found"), "user": None, "csrf": ""},
+    ),
     "tech-machines": ("technician/machines.html", {"machines": FLEET, "q": "Ленина", **DESK}),
     "tech-machines-none": ("technician/machines.html", {"machines": [], "q": "", **DESK}),
     "tech-machine": (

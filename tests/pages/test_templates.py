@@ -172,7 +172,9 @@ def test_the_sandbox_posts_its_result_to_its_own_address():
     assert "<form" not in page_of("sandbox-over")
 
 
-@pytest.mark.parametrize("name", [name for name in STATES if name.startswith("tech-")])
+@pytest.mark.parametrize(
+    "name", [name for name in STATES if name.startswith("tech-") and name != "tech-error-stranger"]
+)
 def test_every_form_of_technicians_carries_the_sessions_token(name: str):
     forms = re.findall(r'<form[^>]*method="post".*?</form>', page_of(name), re.DOTALL)
     assert forms

@@ -209,7 +209,7 @@ async def test_a_body_of_another_type(shop: Shop, logs: list[Any], path: str):
 
 @POSTS
 async def test_a_body_longer_than_any_honest_one(shop: Shop, logs: list[Any], path: str):
-    async with Refused(shop, logs, 413, "invalid_request") as refused:
+    async with Refused(shop, logs, 413, "too_large") as refused:
         body = b'{"order_id": "' + b"x" * 70_000 + b'"}'
         refused.answered(await shop.post(path, data=body, headers=JSON))
 
@@ -338,7 +338,7 @@ async def test_a_path_or_method_that_is_not_there(shop: Shop, logs: list[Any]):
         ("GET", "/v1/initiate-payment"),
         ("DELETE", "/v1/order-status/order-1"),
     )
-    await each_is_refused(shop, logs, 405, "invalid_request", calls, lambda call: shop.call(*call))
+    await each_is_refused(shop, logs, 405, "method_not_allowed", calls, lambda call: shop.call(*call))
 
 
 async def test_an_error_nobody_foresaw_is_logged_whole(

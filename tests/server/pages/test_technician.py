@@ -9,6 +9,7 @@ from agent.wire import Code
 from server.db import Statement, Transaction
 from server.store import devices, payments, users
 from server.store.rows import Notification
+from server.texts import text
 from tests.server.pages.conftest import Desk
 
 
@@ -253,3 +254,26 @@ async def test_every_page_is_there_in_english_too(at_desk: Desk, path: str):
     await at_desk.fleet.lose_sight("dev-1", "order-1")
     response = await at_desk.client.get(path, headers={"Accept-Language": "en"})
     assert response.status == 200 and "Machines" in await response.text()
+
+
+# --- errors -------------------------------------------------------------------------------------------
+
+
+async def test_an_error_is_a_page_of_the_technicians_with_the_way_on(desk: Desk):
+    await desk.sign_in()
+    for path in ("/tech/nothing", "/tech/devices/nobody"):
+        response = await desk.client.get(path)
+        page = await response.text()
+        assert response.status == 404
+        assert 'class="technician"' in page and 'href="/tech/cases"' in page
+    assert "anna" in page  # known by now, as on any other page
+    response = await desk.client.post("/tech/logout", data={"csrf": "x" * 600_000})
+    assert response.status == 413
+    assert text("error.too_large") in await response.text()
+
+
+async def test_a_form_of_another_site_is_told_so(desk: Desk):
+    await desk.sign_in()
+    response = await desk.client.post("/tech/logout", headers={"Sec-Fetch-Site": "cross-site"})
+    assert response.status == 403
+    assert text("error.other_site") in await response.text()
