@@ -412,6 +412,18 @@ PAGE: dict[str, Text] = {
     "step_payment": Text("Оплата", "Payment"),
     "step_making": Text("Готовим", "Making"),
     "step_ready": Text("Готово", "Ready"),
+    "home": Text("Отсканируйте код на кофемашине", "Scan the code on the coffee machine"),
+    "home_how": Text(
+        "Откроется её меню: выберите напиток, оплатите и смотрите на странице заказа, как он готовится.",
+        "Its menu opens: choose a drink, pay, and watch on the order's page how it is made.",
+    ),
+    "home_paid": Text(
+        "Уже платили? Что стало с напитком и деньгами, написано на странице заказа: откройте её снова из "
+        "истории браузера.",
+        "Have you paid already? The order's page says what became of the drink and the money: open it again "
+        "from your browser's history.",
+    ),
+    "home_technicians": Text("Вход для техников и операторов", "Technicians and operators sign in here"),
     "menu_title": Text("Меню", "Menu"),
     "choose": Text("Выберите напиток", "Choose a drink"),
     "not_selling": Text("Автомат сейчас не продаёт", "The machine is not selling now"),

@@ -56,7 +56,13 @@ async def reach_every_status(site: Site) -> dict[str, str]:
     pages["bank"] = bought["pending"].pay_at.removeprefix(site.url)
     pages["menu"], pages["menu-not-selling"] = (f"/m/{machine.device_uuid}" for machine in (works, dry))
     pages["tech-machine"] = f"/tech/devices/{dry.device_uuid}"
-    return pages | {"error": "/m/nowhere", "tech-machines": "/tech/", "tech-cases": "/tech/cases"}
+    return pages | {
+        "home": "/",
+        "error": "/m/nowhere",
+        "tech-machines": "/tech/",
+        "tech-cases": "/tech/cases",
+        "tech-error": "/tech/devices/nobody",
+    }
 
 
 def order_page(order_id: str) -> str:

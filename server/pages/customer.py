@@ -33,6 +33,7 @@ from server.texts import text
 def routes() -> list[web.RouteDef]:
     """Return every route of the customers."""
     return [
+        web.get("/", home),
         web.get("/m/{device_uuid}", menu),
         web.get("/v1/pay", pay),
         web.get("/v1/yook-pay", pay),
@@ -44,6 +45,11 @@ def routes() -> list[web.RouteDef]:
         web.get("/v1/order-receipt/{order_id}/{number}", order_receipt),
         web.post("/v1/manual-make", manual_make),
     ]
+
+
+async def home(request: web.Request) -> web.Response:
+    """What who typed the bare address finds: the way to a machine's menu."""
+    return aiohttp_jinja2.render_template("customer/home.html", request, {"lang": language(request)})
 
 
 async def menu(request: web.Request) -> web.Response:

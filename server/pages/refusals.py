@@ -12,6 +12,7 @@ from server.metrics import REFUSED
 from server.pages.language import language
 from server.pages.security import show_logo
 from server.pages.signed_in import about_user
+from server.pages.slashes import without_slash
 from server.sanitise import sanitise
 from server.store import devices
 from server.texts import text
@@ -59,6 +60,9 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
 
 async def _not_routed(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     """There is no such path or method; aiohttp says so with a page of its own."""
+    page = without_slash(request) if error.status == 404 else None
+    if page is not None:
+        return web.Response(status=308, headers={hdrs.LOCATION: page})
     key = _NOT_ROUTED.get(error.status, "invalid_request")
     log.warning(
         "request refused", path=request.path, status=error.status, reason=key, detail=str(error.reason)

@@ -268,6 +268,8 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "order-make_failed-stuck": order_page("make_failed", failure=Code.MACHINE_ERROR, refund_status="failed"),
     "menu": ("customer/menu.html", {"device": device(client_info=Markup(CALL)), "drinks": drinks()}),
     "menu-en": ("customer/menu.html", {"device": device(), "drinks": drinks("en"), "lang": "en"}),
+    "home": ("customer/home.html", {}),
+    "home-en": ("customer/home.html", {"lang": "en"}),
     "menu-stopped": (
         "customer/menu.html",
         {

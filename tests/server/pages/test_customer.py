@@ -330,8 +330,14 @@ async def test_a_scenario_without_credentials_says_so(shop: Shop, logs: list[Any
 # --- everything else ----------------------------------------------------------------------------------
 
 
+async def test_who_typed_the_bare_address_is_told_where_the_coffee_is(shop: Shop):
+    answer = await shop.get("/")
+    assert answer.status == 200
+    assert text("page.home") in answer.text and 'href="/tech/"' in answer.text
+
+
 async def test_a_path_or_method_that_is_not_there(shop: Shop, logs: list[Any]):
-    paths = ("/", "/v1/nothing", "/static/../server/settings.py", "/static/%2e%2e/settings.py")
+    paths = ("/v1/nothing", "/static/../server/settings.py", "/static/%2e%2e/settings.py")
     await each_is_refused(shop, logs, 404, "page_not_found", paths, shop.get)
     calls = (
         ("POST", "/v1/pay"),
