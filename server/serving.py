@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from http import HTTPStatus
@@ -88,39 +89,58 @@ def _serve(settings: Settings, place: Place | None = None) -> int:
 
 async def _until_stopped(settings: Settings, place: Place | None) -> None:
     """Serve until a signal, or the end of the supervisor's line, says stop. Raises SettingError."""
+    stopped = asyncio.Event()
+    starting = asyncio.create_task(_start(settings, place, stopped))
+
+    def stop() -> None:
+        stopped.set()
+        starting.cancel()
+
+    _heed(stop, place)
+    await asyncio.wait((starting,))
+    if starting.cancelled():
+        return
+    runner = starting.result()
+    try:
+        if place is not None:
+            with contextlib.suppress(BrokenPipeError):  # the supervisor is gone, which `_heed` hears too
+                os.write(place.line, b"serves")
+        await stopped.wait()
+        if place is not None:
+            await _linger(runner)
+    finally:
+        await runner.cleanup()
+
+
+async def _start(settings: Settings, place: Place | None, stopped: asyncio.Event) -> web.AppRunner:
+    """Return what serves already. Raises SettingError."""
     from server.app import make_app
 
-    stopped = asyncio.Event()
-    _heed(stopped, place)
     app = await make_app(settings)
     app.on_response_prepare.append(partial(_say_that_we_leave, stopped))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     try:
         await runner.setup()
-        sites = _sites(runner, settings, place)
-        await _listen(sites, settings)
-        log.info("server listens", url=settings.public_url, sandbox=settings.sandbox, pid=os.getpid())
-        if place is not None:
-            os.write(place.line, b"serves")
-        await stopped.wait()
-        if place is not None:
-            await _linger(sites)
-    finally:
+        await _listen(_sites(runner, settings, place), settings)
+    except BaseException:
         await runner.cleanup()
+        raise
+    log.info("server listens", url=settings.public_url, sandbox=settings.sandbox, pid=os.getpid())
+    return runner
 
 
-def _heed(stopped: asyncio.Event, place: Place | None) -> None:
+def _heed(stop: Callable[[], None], place: Place | None) -> None:
     """Let signals stop us, and the supervisor's end as if it had asked to: nobody would look after us."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stop)
     if place is None:
         return
     line = place.line
 
     def end() -> None:
         loop.remove_reader(line)
-        stopped.set()
+        stop()
 
     loop.add_reader(line, end)
 
@@ -140,12 +160,12 @@ async def _listen(sites: Sequence[web.BaseSite], settings: Settings) -> None:
         raise SettingError(not_listening(settings, error)) from error
 
 
-async def _linger(sites: Sequence[web.BaseSite]) -> None:
+async def _linger(runner: web.AppRunner) -> None:
     """Accept no more, and answer those who are connected already: their request may be on its way.
 
-    What connects from now on waits at the supervisor's sockets for another worker.
+    What connects from now on is taken by another worker: closing our sockets leaves the supervisor's open.
     """
-    for site in sites:
+    for site in list(runner.sites):
         await site.stop()
     await asyncio.sleep(LINGER_S)
 

@@ -6,6 +6,7 @@ The pool does not ask which database it is; `serve` does, and refuses SQLite. He
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import pytest
 
 from server import workers
 from server.__main__ import main
+from server.serving import Place
 from server.settings import Settings, environment
 from server.workers import Pool
 from tests.fakes.ports import free_port
@@ -121,6 +123,16 @@ async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(
     told = await running.get("/metrics")
     counted = [line for line in told.splitlines() if "request_seconds_count" in line]
     assert sum(float(line.split()[-1]) for line in counted if "/health" in line) in (0.0, asked)
+
+
+async def test_nobody_waits_for_a_worker_that_does_not_accept(running: Running):
+    stopped = running.pids[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(WAIT_S / 2):
+            await asyncio.gather(*(running.get("/health") for _ in range(32)))
+    finally:
+        os.kill(stopped, signal.SIGCONT)
 
 
 async def test_nobody_waits_for_a_worker_that_is_dead(running: Running, monkeypatch: pytest.MonkeyPatch):
@@ -229,3 +241,42 @@ async def test_a_new_supervisor_takes_over_from_one_that_was_killed(tmp_path: Pa
                 await asyncio.sleep(0.05)
     pool.stop()
     assert await running == 0
+
+
+async def test_a_new_supervisor_says_that_it_waits_for_a_port_that_is_taken(
+    running: Running, logs: list[dict[str, object]]
+):
+    port, around = running.port, running.pool._around
+    second = asyncio.create_task(Pool(Settings(port=port, workers=2), around).run())
+    async with asyncio.timeout(WAIT_S):
+        while not any("the port is taken" in str(each["event"]) for each in logs):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+@pytest.mark.parametrize("how", ["its supervisor is killed", "it is asked to end"])
+async def test_a_worker_that_still_starts_ends_when(how: str):
+    ours, theirs = socket.socketpair()
+    listens, database = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    with listens, database, ours, theirs:
+        database.setblocking(False)
+        url = f"postgresql://demitasse@127.0.0.1:{database.getsockname()[1]}/demitasse"
+        around = {**environment(), "DATABASE_URL": url}
+        place = Place(1, (listens.fileno(),), theirs.fileno())
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server", "serve", "--place", str(place)),
+            env=around,
+            pass_fds=(*place.sockets, place.line),
+        )
+        theirs.close()
+        async with asyncio.timeout(WAIT_S):
+            asked, _ = await asyncio.get_running_loop().sock_accept(database)
+        with asked:  # a database that never answers
+            if how == "its supervisor is killed":
+                ours.close()
+            else:
+                worker.terminate()
+            async with asyncio.timeout(workers.FREE_WITHIN_S):
+                assert await worker.wait() == 0
