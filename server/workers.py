@@ -173,13 +173,13 @@ class Pool:
         self._lines[process.pid] = ours
         try:
             serves = await _serves(ours)
+            log.info("a worker was started", worker=slot.number, pid=process.pid, serves=serves)
+            if serves:
+                return process
+            code = await self._end(process)
         except asyncio.CancelledError:
             await self._end(process)
             raise
-        log.info("a worker was started", worker=slot.number, pid=process.pid, serves=serves)
-        if serves:
-            return process
-        code = await self._end(process)
         raise _NotServing(code if code > 0 else None)
 
     async def _close(self, slot: Slot) -> None:

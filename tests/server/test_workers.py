@@ -175,6 +175,22 @@ async def test_a_worker_that_does_not_come_to_serve_is_started_again(
     assert len((tmp_path / "starts").read_text().splitlines()) >= 3
 
 
+async def test_a_pool_that_is_stopped_leaves_no_worker_that_does_not_end_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: list[dict[str, Any]]
+):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 1000\n", encoding="ascii")
+    python.chmod(0o755)
+    monkeypatch.setattr("server.workers.sys.executable", str(python))
+    monkeypatch.setattr(workers, "STARTS_WITHIN_S", 0.5)
+    monkeypatch.setattr(workers, "ENDS_WITHIN_S", 1.0)
+    async with a_pool(tmp_path):
+        async with asyncio.timeout(WAIT_S):
+            while not (silent := [each["pid"] for each in logs if "serves" in each]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    assert not [pid for pid in silent if Path(f"/proc/{pid}").exists()]
+
+
 async def test_a_worker_for_which_there_is_no_process_is_started_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
