@@ -31,6 +31,9 @@ DISK_LOW_BYTES = 50_000_000
 
 SERVER_LIMIT_S = 10.0
 
+CLOSE_FRAME = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2, "big")
+"""A client's end of a WebSocket as RFC 6455 has it: masked (with zeros), code 1000, normal closure."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -226,7 +229,7 @@ async def server(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _upgrade(settings: Settings) -> tuple[int, str]:
-    """Return the status and the `Date` of the answer to the WebSocket's upgrade, which is then dropped."""
+    """Return the status and the `Date` of the answer to the WebSocket's upgrade, which is then closed."""
     headers = {
         "Authorization": f"Bearer {settings.token}",
         "Connection": "Upgrade",
@@ -240,6 +243,8 @@ async def _upgrade(settings: Settings) -> tuple[int, str]:
         aiohttp.ClientSession(timeout=timeout) as client,
         client.get(address, headers=headers, allow_redirects=False) as answer,
     ):
+        if answer.status == 101 and answer.connection is not None and answer.connection.transport:
+            answer.connection.transport.write(CLOSE_FRAME)
         answer.close()
         return answer.status, answer.headers.get("Date", "")
 

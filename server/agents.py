@@ -125,6 +125,10 @@ class Agents:
         """Run a device's session until it ends. Never raises for what the peer does."""
         try:
             hello = await self._hear_hello(channel)
+            if hello is None:
+                log.info("closed before hello, as a doctor does", device_uuid=device_uuid)
+                await channel.close()
+                return
             connection = await self._accept(channel, device_uuid, hello)
         except (wire.WireError, TimeoutError, ConnectionError, DemitasseError) as error:
             FAULTY_FRAMES.inc()
@@ -138,11 +142,12 @@ class Agents:
         finally:
             await self._part(connection)
 
-    async def _hear_hello(self, channel: Channel) -> wire.Hello:
+    async def _hear_hello(self, channel: Channel) -> wire.Hello | None:
+        """Return how the agent greets; None when it goes without a word."""
         async with asyncio.timeout(HELLO_WITHIN_S):
             text = await channel.receive()
         if text is None:
-            raise ConnectionError("closed before hello")
+            return None
         hello = wire.decode_from_agent(text)
         if not isinstance(hello, wire.Hello):
             raise wire.WireError(f"the first frame must be hello, not {type(hello).__name__}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import WSCloseCode
 
 from agent import doctor
 from agent.doctor import Finding
@@ -14,6 +15,7 @@ from agent.journal import Journal
 from agent.machine import MachineError
 from agent.settings import Settings
 from agent.wire import Code, MachineReport, MachineState
+from tests.fakes.clock import until
 from tests.fakes.machine import FakeMachine
 from tests.fakes.server import HttpServer
 
@@ -73,6 +75,8 @@ async def test_a_good_installation_is_all_ok_and_nothing_is_made(
 async def test_the_server_is_not_greeted(settings: Settings, server: HttpServer):
     assert "accepts the token" in (await lines(doctor.server(replace(settings, server=server.url))))[0]
     assert server.heard == []
+    await until(lambda: server.close_code is not None, limit_s=30)
+    assert server.close_code == WSCloseCode.OK  # else a server may take it for an accident
 
 
 async def test_one_trouble_is_enough_for_a_bad_end(settings: Settings, machine: FakeMachine):

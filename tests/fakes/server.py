@@ -141,6 +141,7 @@ class HttpServer(FakeServer):
         self.app.router.add_get("/v1/agent", self._upgrade)
         self.headers: list[dict[str, str]] = []
         self.url = ""
+        self.close_code: int | None = None
         self._token = token
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
@@ -157,6 +158,7 @@ class HttpServer(FakeServer):
                     for answer in self._hear(frame.data):
                         channel.to_agent.put_nowait(wire.encode(answer))
         finally:
+            self.close_code = socket.close_code
             channel.cut()
             await saying
         return socket

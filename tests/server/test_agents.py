@@ -54,6 +54,17 @@ async def test_without_its_token_there_is_no_socket(shop: Shop, logs: list[Any],
     assert await epoch(shop) == 0
 
 
+async def test_who_goes_without_a_word_is_no_fault(shop: Shop, logs: list[Any]):
+    async def told() -> bool:
+        return any(record["event"].startswith("closed before hello") for record in logs)
+
+    before = faults()
+    await (await shop.stranger()).leave()
+    await until(told)
+    assert [record["log_level"] for record in logs if record["log_level"] != "info"] == []
+    assert faults() == before and await epoch(shop) == 0
+
+
 async def test_a_replaced_token_is_void(shop: Shop):
     await shop.change("UPDATE agents SET token_hash = 'another'")
     with pytest.raises(aiohttp.WSServerHandshakeError):
