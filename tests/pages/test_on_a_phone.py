@@ -30,6 +30,15 @@ async def test_every_page_fits_and_can_be_touched_and_read(page: Page, address: 
     assert wrong == {}
 
 
+async def test_an_order_number_stays_in_one_line(page: Page, address: str):
+    await page.goto(f"{address}/sample/order-created")
+    number = page.locator(".foot .code")
+    assert len(await number.inner_text()) == 32
+    one_line_px = await number.evaluate("number => parseFloat(getComputedStyle(number).lineHeight)")
+    box = await number.bounding_box()
+    assert box is not None and box["height"] < 1.5 * one_line_px
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_words_stand_out_from_what_is_behind_them(page: Page, address: str, scheme: Any):
     await page.emulate_media(color_scheme=scheme)
