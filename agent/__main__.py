@@ -110,7 +110,7 @@ def _simulator(driver: str) -> ModuleType:
 def _parser(with_simulators: bool) -> argparse.ArgumentParser:
     """Return the command line's parser. The simulators' own options are known only `with_simulators`."""
     parser = argparse.ArgumentParser(prog="demitasse-agent", description="Makes coffee for paid orders.")
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action="version", version=f"demitasse-agent {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in (("run", "run the agent"), ("doctor", "check everything, make no drink")):
         command = commands.add_parser(name, help=words, description=words)

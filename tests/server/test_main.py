@@ -1,5 +1,6 @@
 """The server's command line: what is typed wrong, where it cannot listen, and that it says where it does."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.__main__ import main as agent_main
+from server import __version__
 from server.__main__ import main
 from tests.fakes.ports import free_port
 from tests.fakes.shop_file import GOOD
@@ -75,6 +78,31 @@ def test_help_shows_defaults_as_they_are_typed(capsys: pytest.CaptureFixture[str
         "(default: 86400)",
     ):
         assert default in told
+
+
+def helped(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    """Return what a command's `--help` says."""
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["user add", "user token", "device token", "backup", "copy", "archive"])
+def test_help_tells_only_the_settings_that_matter(command: str, capsys: pytest.CaptureFixture[str]):
+    told = helped(capsys, *command.split())
+    assert set(re.findall(r"^  (--[a-z-]+) VALUE", told, re.MULTILINE)) == {"--database-url", "--log-level"}
+
+
+def test_help_of_a_load_tells_of_keys_and_sandbox_and_not_of_times(capsys: pytest.CaptureFixture[str]):
+    told = helped(capsys, "load")
+    assert "--credentials-key VALUE" in told and "--sandbox VALUE" in told and "--make-life-s" not in told
+
+
+@pytest.mark.parametrize("program", ["server", "agent"])
+def test_a_program_tells_its_version(program: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        {"server": main, "agent": agent_main}[program](["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"demitasse-{program} {__version__}\n")
 
 
 def test_a_server_says_where_it_listens_and_ends_cleanly():
