@@ -167,6 +167,14 @@ async def test_lists_are_filtered_by_status(street):
     assert [item["id"] for item in page["items"]] == [pending.provider_payment_id]
 
 
+async def test_the_refunds_of_a_payment_are_listed(street):
+    payment, other = await street.paid("k1"), await street.paid("k2")
+    refund = await street.refund(payment, 5000, "r1")
+    await street.refund(other, 5000, "r2")
+    _, page = await street.call("GET", f"/refunds?payment_id={payment.provider_payment_id}")
+    assert [item["id"] for item in page["items"]] == [refund.provider_refund_id]
+
+
 async def test_only_the_latest_calls_are_kept(street):
     await street.create("k1")
     assert street.sandbox.api.calls[-1] == ("POST", "/sandbox/v3/payments", "k1")
