@@ -37,24 +37,34 @@ CLOSE_FRAME = bytes([0x88, 0x82, 0, 0, 0, 0]) + (1000).to_bytes(2, "big")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report. `advice` says what to do when it is not `fine`."""
+    """One line of the doctor's report. `advice` says what to do when it is not `fine`.
+
+    What could not be looked at is not `checked`, and no trouble.
+    """
 
     fine: bool
     what: str
     advice: str = ""
+    checked: bool = True
 
     def __str__(self) -> str:
-        line = f"{'ok ' if self.fine else 'bad'}  {self.what}"
+        mark = "bad" if not self.fine else "ok " if self.checked else "-- "
+        line = f"{mark}  {self.what}"
         return f"{line}: {self.advice}" if self.advice else line
 
 
 async def examine(settings: Settings) -> int:
     """Print a line for each check; return 0 if all is fine, else 1."""
-    fine = True
+    wrong = 0
     async for finding in findings(settings):
         print(finding, flush=True)
-        fine = fine and finding.fine
-    return 0 if fine else 1
+        wrong += not finding.fine
+    print(
+        f"To put right: {wrong}, the first line marked bad before the others."
+        if wrong
+        else "All that was checked is fine."
+    )
+    return 1 if wrong else 0
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -91,7 +101,7 @@ def journal(path: Path) -> tuple[bool, Finding]:
     try:
         opened = Journal(path)
     except JournalLocked as error:
-        return True, Finding(True, f"journal: {error}, so the agent is running")
+        return True, Finding(True, f"journal: the agent is running: {error}")
     except JournalCorrupt as error:
         return False, Finding(False, str(error))
     except JournalError as error:
@@ -127,7 +137,10 @@ async def machine(settings: Settings, running: bool) -> AsyncIterator[Finding]:
         return
     if running:
         yield Finding(
-            True, "machine: the running agent has the port; stop the agent to check the machine too"
+            True,
+            "machine: not checked, since the running agent has the port",
+            "stop the agent to check it",
+            checked=False,
         )
         return
     try:
@@ -147,7 +160,7 @@ def port(path: Path) -> Finding:
         group = _group(path)
         advice = f"add the agent's user to the group: sudo usermod -aG {group} USER, then start it again"
         return Finding(False, f"port: {path} may not be opened by this user", advice)
-    return Finding(True, f"port: {path} may be opened")
+    return Finding(True, f"port: {path} is there, and this user may open it")
 
 
 def _group(path: Path) -> str:
@@ -166,6 +179,9 @@ async def examined(opened: Machine, products: Products) -> AsyncIterator[Finding
     """Ask the machine who it is and how it is, and check each product without making it."""
     report = await opened.inspect()
     said = f" (it said: {report.said})" if report.said else ""
+    if report.code is Code.SERIAL_OPEN_FAILED:
+        yield Finding(False, f"port: {report.said or _CABLE} ({report.code})")  # nobody has spoken yet
+        return
     if report.state is MachineState.OFFLINE:
         yield Finding(False, f"machine: {report.code}{said}", MACHINE_ADVICE.get(report.code, _CABLE))
         return
@@ -196,7 +212,6 @@ async def product(opened: Machine, request: Request, code: str) -> Finding:
 _CABLE = "check cable, power and `machine.port`; if it is silent, swap TX and RX"
 
 MACHINE_ADVICE: Mapping[Code | None, str] = {
-    Code.SERIAL_OPEN_FAILED: "another program may hold the port; check the cable and the user's groups",
     Code.SERIAL_NO_ANSWER: _CABLE,
     Code.SERIAL_BAD_ANSWER: "check ground and level shifter, and that `machine.driver` fits the machine",
 }
@@ -214,18 +229,29 @@ async def server(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(False, f"server: {settings.server}: {error}", advice)
         return
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        why = str(error) or f"no answer in {SERVER_LIMIT_S:.0f} s"
+        why = _why_away(error)
         yield Finding(False, f"server: {settings.server}: {why}", "check the network and `server`")
         return
     match status:
         case 101:
             yield Finding(True, f"server: {settings.server} accepts the token")
         case 401:
-            advice = "make a new one on the server (device token) and set it here"
+            advice = "make a new one on the server (python -m server device token DEVICE_UUID), set it here"
             yield Finding(False, "server: the token is wrong", advice)
         case _:
             yield Finding(False, f"server: it answered {status}", "check the path in `server`: /v1/agent")
     yield clock(date, wall_clock_ms() / 1000)
+
+
+def _why_away(error: Exception) -> str:
+    """Return in a few words why the server could not be reached."""
+    if isinstance(error, TimeoutError):
+        return f"no answer in {SERVER_LIMIT_S:.0f} s"
+    known = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = getattr(known, "errno", None) or 0
+    if number > 0:  # names that are not found have negative ones
+        return os.strerror(number)
+    return getattr(known, "strerror", None) or str(error)
 
 
 async def _upgrade(settings: Settings) -> tuple[int, str]:
@@ -254,7 +280,7 @@ def clock(server_date: str, here_s: float) -> Finding:
     try:
         off_s = here_s - parsedate_to_datetime(server_date).timestamp()
     except ValueError:
-        return Finding(True, "clock: the server tells no time, not compared")
+        return Finding(True, "clock: not compared, the server tells no time", checked=False)
     if abs(off_s) <= CLOCK_OFF_S:
         return Finding(True, f"clock: {off_s:+.0f} s from the server's")
     advice = "does no harm to makes, but times in the log are wrong; switch on NTP (timedatectl set-ntp true)"

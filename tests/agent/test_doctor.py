@@ -63,7 +63,8 @@ async def test_a_good_installation_is_all_ok_and_nothing_is_made(
 ):
     code = await doctor.examine(replace(settings, server=server.url))
     told = capsys.readouterr().out.splitlines()
-    assert (code, {line[:5] for line in told}) == (0, {"ok   "})
+    assert (code, told.pop()) == (0, "All that was checked is fine.")
+    assert {line[:5] for line in told} == {"ok   "}
     assert (machine.made, machine.closed) == (0, 1)
     assert [
         word
@@ -79,8 +80,11 @@ async def test_the_server_is_not_greeted(settings: Settings, server: HttpServer)
     assert server.close_code == WSCloseCode.OK  # else a server may take it for an accident
 
 
-async def test_one_trouble_is_enough_for_a_bad_end(settings: Settings, machine: FakeMachine):
+async def test_one_trouble_is_enough_for_a_bad_end(
+    settings: Settings, machine: FakeMachine, capsys: pytest.CaptureFixture[str]
+):
     assert await doctor.examine(settings) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("To put right: 1,")
 
 
 async def test_a_wrong_token_is_named_and_not_shown(settings: Settings, server: HttpServer):
@@ -98,7 +102,7 @@ async def test_a_server_that_is_away_is_named(settings: Settings, unused_tcp_por
     address = f"ws://127.0.0.1:{unused_tcp_port}/v1/agent"
     told = await lines(doctor.server(replace(settings, server=address)))
     assert len(told) == 1
-    assert told[0].startswith(f"bad  server: {address}: ")
+    assert told[0] == f"bad  server: {address}: Connection refused: check the network and `server`"
 
 
 async def test_a_server_without_tls_is_told_from_one_that_is_away(settings: Settings, server: HttpServer):
@@ -132,7 +136,7 @@ def test_a_running_agent_is_recognised(settings: Settings):
 
 async def test_the_machine_of_a_running_agent_is_left_alone(settings: Settings, machine: FakeMachine):
     told = await lines(doctor.machine(settings, running=True))
-    assert "the running agent has the port" in told[-1]
+    assert told[-1].startswith("--   machine: not checked, since the running agent has the port")
     assert machine.calls == []
 
 
@@ -182,7 +186,13 @@ async def test_wrong_settings_of_the_machine_are_named(settings: Settings):
     assert told[-1].startswith("bad  machine.driver: 'teapot'")
 
 
-@pytest.mark.parametrize("code", [Code.SERIAL_OPEN_FAILED, Code.SERIAL_NO_ANSWER, Code.SERIAL_BAD_ANSWER])
+async def test_a_port_that_does_not_open_is_told_as_the_ports_trouble(machine: FakeMachine):
+    machine.unreadable = Code.SERIAL_OPEN_FAILED
+    told = await lines(doctor.examined(machine, {"espresso": {"small": "FA:04"}}))
+    assert told == ["bad  port: silent (serial_open_failed)"]
+
+
+@pytest.mark.parametrize("code", [Code.SERIAL_NO_ANSWER, Code.SERIAL_BAD_ANSWER])
 async def test_a_silent_machine_is_named_with_what_to_do(machine: FakeMachine, code: Code):
     machine.unreadable = code
     told = await lines(doctor.examined(machine, {"espresso": {"small": "FA:04"}}))
