@@ -200,6 +200,7 @@ class Agents:
         except Exception as error:  # nothing was asked: the agent comes back and is asked then
             log.error("agent session failed", device_uuid=connection.device_uuid, exc_info=error)
         finally:
+            connection.leave()
             await intake.finish()
             await connection.finish()
 

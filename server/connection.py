@@ -58,9 +58,12 @@ class Connection:
         """Return whether the cancellation that the reader has caught was just the session's end."""
         return self.ended and self._reader is not None and not self._reader.uncancel()
 
-    async def finish(self) -> None:
-        """The reader is done: what was posted is still written if that is quick, and then no more."""
+    def leave(self) -> None:
+        """The reader is done: the session has ended, and to end it cuts nothing off any more."""
         self.ended, self._reader = True, None
+
+    async def finish(self) -> None:
+        """What was posted is still written if that is quick, and then no more."""
         if (writer := self._writer) is not None:
             await asyncio.wait([writer], timeout=LAST_WORDS_S)
             writer.cancel()

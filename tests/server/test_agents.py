@@ -1,6 +1,7 @@
 """Sessions of agents: who may speak, who is the newest, and what is not the protocol."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -8,9 +9,10 @@ import pytest
 
 from agent import wire
 from agent.wire import MachineReport, MachineState, MakeState
-from server.agents import FAULTS_LIMIT
+from server.agents import FAULTS_LIMIT, Agents
 from server.connection import QUEUE_LIMIT, Connection
 from server.errors import DatabaseError
+from server.intake import Said
 from tests.fakes.agent import ScriptedAgent, hello
 from tests.fakes.shop import WAIT_S, Shop, counted, machine, until
 
@@ -315,6 +317,55 @@ async def test_many_open_questions_do_not_end_the_session(shop: Shop):
     agent = await shop.agent(journal_high=1)
     assert (await agent.hear(wire.Query)).command_id
     await agent.reached()
+
+
+# --- a peer that has gone ---------------------------------------------------------------------------------
+
+
+class GoneChannel:
+    """A socket whose peer has said this much, and gone."""
+
+    def __init__(self, *said: wire.Message) -> None:
+        self._said = [wire.encode(message) for message in said]
+
+    async def send(self, text: str) -> None:
+        pass
+
+    async def receive(self) -> str | None:
+        return self._said.pop(0) if self._said else None
+
+    async def close(self) -> None:
+        pass
+
+
+class SlowListener:
+    """Takes in what is said when it may."""
+
+    def __init__(self) -> None:
+        self.asked, self.may, self.took_in = asyncio.Event(), asyncio.Event(), False
+
+    async def session_began(self, connection: Connection) -> None:
+        pass
+
+    async def take_in(self, connection: Connection, said: Sequence[Said]) -> None:
+        self.asked.set()
+        await self.may.wait()
+        self.took_in = True
+
+
+async def test_the_last_words_of_one_who_has_gone_are_taken_in_to_their_end(shop: Shop):
+    """Also when his next session begins meanwhile; and nothing is sent any more where he was."""
+    agents = Agents(shop.db, "server-1", shop.clock)
+    agents.listener = listener = SlowListener()
+    last = wire.Report("make-1", MakeState.DONE, seq=1)
+    older = asyncio.create_task(agents.converse(GoneChannel(hello(), last), "dev-1"))
+    await listener.asked.wait()
+    assert agents.session("dev-1") is None
+    await agents.converse(GoneChannel(hello()), "dev-1")
+    assert not older.done()
+    listener.may.set()
+    await older
+    assert listener.took_in
 
 
 # --- a peer that does not read ----------------------------------------------------------------------------
