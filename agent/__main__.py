@@ -18,7 +18,8 @@ import structlog
 
 from agent import __version__, settings
 from agent.drivers import open_machine
-from agent.journal import Journal, JournalError, JournalLocked
+from agent.journal import Journal
+from agent.journal_file import JournalError, JournalLocked
 from agent.link import Link
 from agent.logs import set_up_logging
 from agent.runner import Runner

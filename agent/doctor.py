@@ -18,7 +18,8 @@ from pathlib import Path
 import aiohttp
 
 from agent.drivers import open_machine
-from agent.journal import Journal, JournalCorrupt, JournalError, JournalLocked, wall_clock_ms
+from agent.journal import Journal, wall_clock_ms
+from agent.journal_file import JournalCorrupt, JournalError, JournalLocked
 from agent.machine import Machine, MachineError, Request
 from agent.settings import Products, Settings
 from agent.wire import Code, MachineState

@@ -3,19 +3,12 @@
 SQLite on the device's disk. Each method is one transaction, synced to the disk when it returns (all but
 `stored`), and may block for as long as the disk does; it is called through `Carry`. It decides nothing.
 A drink takes two synced commits, three if its machine is slow to answer; an idle agent writes nothing.
-
-Errors: JournalError
-        ├── JournalLocked    another agent works on this file
-        └── JournalCorrupt   the file is damaged, or is no journal
 """
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import astuple
 from pathlib import Path
@@ -23,6 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from agent.journal_file import JournalError, Lock, errors_of, opened
 from agent.make import Record, entered_from
 from agent.wire import Actuated, Code, MakeState, OpenMake, Report
 
@@ -32,39 +26,8 @@ KEEP_MS = 30 * 24 * 3600 * 1000
 KEEP_NEWEST = 1000
 """Commands remembered whatever their age, since a device without a clock may date them wrongly."""
 
-WAL_PAGES = 250
-"""A write-ahead log of this length (1 MB) is moved into the file and begun anew."""
-
 OPEN_MAKES_LIMIT = 200
 """Most open makes told in a `Hello`, so that it fits its frame."""
-
-SCHEMA_VERSION = 1
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE commands (
-    command_id      TEXT PRIMARY KEY,
-    payload_hash    TEXT NOT NULL,
-    order_id        TEXT NOT NULL,
-    drink_no        TEXT NOT NULL,
-    size            TEXT NOT NULL,
-    state           TEXT NOT NULL,      -- agent.wire.MakeState; not_seen is a tombstone
-    before          TEXT NOT NULL,      -- the driver's evidence from before the make
-    code            TEXT,               -- agent.wire.Code
-    actuated        TEXT NOT NULL,      -- agent.wire.Actuated
-    evidence        TEXT NOT NULL,
-    said            TEXT NOT NULL,      -- what the machine answered, for technicians
-    received_at_ms  INTEGER NOT NULL,   -- UTC by the device's clock, for people only
-    started_at_ms   INTEGER,
-    ended_at_ms     INTEGER
-);
-CREATE INDEX commands_open ON commands (state) WHERE state IN ('received', 'started');
-CREATE TABLE outbox (
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, also after deletes
-    command_id  TEXT NOT NULL,
-    report      TEXT NOT NULL           -- agent.wire.Report as JSON
-);
-"""
 
 _COLUMNS = "command_id, payload_hash, order_id, drink_no, size, state, before, code, actuated, evidence, said"
 
@@ -76,18 +39,6 @@ class Carry(Protocol):
     """How a blocking call is kept off the loop: `asyncio.to_thread`, or inline in a simulation."""
 
     def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
-
-
-class JournalError(Exception):
-    """The journal cannot be read or written; the message says why. No new make may be taken."""
-
-
-class JournalLocked(JournalError):
-    """Another agent works on this journal."""
-
-
-class JournalCorrupt(JournalError):
-    """The file is damaged, or is not an agent's journal. It is never replaced by itself."""
 
 
 def wall_clock_ms() -> int:
@@ -111,9 +62,9 @@ class Journal:
         self.path = Path(path)
         self._now_ms = now_ms
         self._guard = threading.Lock()
-        self._lock = _Lock(self.path)
+        self._lock = Lock(self.path)
         try:
-            self._database = _opened(self.path, connect)
+            self._database = opened(self.path, connect)
         except BaseException:
             self._lock.release()
             raise
@@ -301,12 +252,12 @@ class Journal:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        with self._guard, _errors_of(self.path):
+        with self._guard, errors_of(self.path):
             yield
 
     @contextlib.contextmanager
     def _transaction(self, synced: bool = True) -> Iterator[None]:
-        with self._guard, _errors_of(self.path):
+        with self._guard, errors_of(self.path):
             self._enqueued = self.journal_high
             self._database.execute("PRAGMA synchronous = FULL" if synced else "PRAGMA synchronous = NORMAL")
             self._database.execute("BEGIN IMMEDIATE")
@@ -319,80 +270,6 @@ class Journal:
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
                 raise
-
-
-class _Lock:
-    """A lock file beside the journal, held as long as this process lives or until `release`."""
-
-    def __init__(self, journal: Path) -> None:
-        path = f"{journal}.lock"
-        with _errors_of(journal):
-            self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._file, 20, 0).decode(errors="replace").strip() or "unknown"
-            self.release()
-            message = f"{journal} is in use by another agent (process {holder})"
-            raise JournalLocked(message) from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the number too
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-
-@contextlib.contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"journal {path}: {error}") from error
-
-
-def _opened(path: Path, connect: Callable[..., sqlite3.Connection]) -> sqlite3.Connection:
-    """Return a connection to the checked journal; its schema is made if the file is new."""
-    with _errors_of(path):
-        database = connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(database, path)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    try:
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise JournalCorrupt(f"journal {path} is damaged: {error}; {_ADVICE}") from error
-    if problem != "ok":
-        raise JournalCorrupt(f"journal {path} is damaged: {problem}; {_ADVICE}")
-    if version != SCHEMA_VERSION and (version or tables):
-        raise JournalCorrupt(f"{path} is not a journal of this agent (version {version}); {_ADVICE}")
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-    database.execute(f"PRAGMA journal_size_limit = {WAL_PAGES * 4096}")
-    if not version:
-        _create(database)
-
-
-_ADVICE = "keep the file for the technician and name another one in the setting `journal`"
-
-
-def _create(database: sqlite3.Connection) -> None:
-    database.executescript(
-        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
-        f" INSERT INTO meta VALUES ('journal_id', '{uuid.uuid4()}'); COMMIT;"
-    )
 
 
 def _record(row: tuple[str, ...]) -> Record:

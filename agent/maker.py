@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from agent import make
-from agent.journal import JournalError
+from agent.journal_file import JournalError
 from agent.machine import Machine, MachineError, Outcome
 from agent.make import Record
 from agent.wire import Actuated, Code, MachineReport, MachineState, MakeState

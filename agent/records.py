@@ -11,7 +11,8 @@ from typing import NoReturn
 import structlog
 
 from agent import make
-from agent.journal import Carry, Journal, JournalError
+from agent.journal import Carry, Journal
+from agent.journal_file import JournalError
 from agent.link import Link
 from agent.make import Record
 from agent.wire import MakeState

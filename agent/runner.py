@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from agent import make
-from agent.journal import Carry, Journal, JournalError
+from agent.journal import Carry, Journal
+from agent.journal_file import JournalError
 from agent.link import Link
 from agent.machine import Machine
 from agent.make import Accept, Bury, Hindrance, Record, Reject, Repeat

@@ -12,7 +12,8 @@ from typing import NoReturn, Protocol
 import structlog
 
 from agent import wire
-from agent.journal import Carry, Journal, JournalError
+from agent.journal import Carry, Journal
+from agent.journal_file import JournalError
 from agent.wire import MachineReport, Make, Message, Query, Welcome
 
 log = structlog.get_logger()

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from agent import journal, make
-from agent.journal import WAL_PAGES, Journal, JournalCorrupt, JournalError, JournalLocked
+from agent.journal import Journal
+from agent.journal_file import WAL_PAGES, JournalCorrupt, JournalError, JournalLocked
 from agent.machine import Outcome
 from agent.make import Event, Record
 from agent.wire import Actuated, Code, MakeState, OpenMake

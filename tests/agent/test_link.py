@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent import session, wire
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
+from agent.journal_file import JournalError
 from agent.link import BACKOFF_CAP_S, Link
 from agent.make import Record
 from agent.session import LinkLost, TokenRefused

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from agent import make
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
+from agent.journal_file import JournalError
 from agent.link import Link
 from agent.machine import Outcome
 from agent.make import Record

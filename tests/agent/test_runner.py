@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
+from agent.journal_file import JournalError
 from agent.machine import MachineError, Outcome
 from agent.make import SAID_LIMIT
 from agent.wire import Actuated, Code, Hello, MachineReport, MachineState, MakeState, Report

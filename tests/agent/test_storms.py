@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.journal import JournalError
+from agent.journal_file import JournalError
 from agent.machine import Outcome, Request
 from agent.wire import Code, MakeState, Report
 from tests.agent.conftest import Bench

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
+from agent.journal_file import JournalError
 from agent.link import Link
 from agent.runner import Runner
 from tests.simulation.cables import Network
