@@ -13,39 +13,20 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import aiohttp
 
 from server import demo_customer
+from server.demo_shop import MACHINES, DemoMachine, agent_config, shop
 from server.errors import DemitasseError
-from server.sandbox_tbank import PASSWORD, TERMINAL_KEY
 from server.settings import Settings, environment
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.1
 STOP_WITHIN_S = 10.0
 TECHNICIAN = ("demo", "espresso-doppio")
-
-
-@dataclass(frozen=True)
-class DemoMachine:
-    """One machine of the demo: its place, and how it behaves."""
-
-    device_uuid: str
-    location: str
-    merchant: str
-    scenario: str
-    behaviour: tuple[str, ...]
-
-
-DRY = ("--fail", "no-water", "--recover-s", "20", "--again")
-MACHINES = (
-    DemoMachine("demo-works", "Вестибюль, 1 этаж", "demo", "Sandbox", ("--fail", "none")),
-    DemoMachine("demo-fails", "Переговорная, 4 этаж", "demo", "Sandbox", DRY),
-    DemoMachine("demo-tbank", "Столовая, 2 этаж", "demo-tbank", "TBank", ("--fail", "none")),
-)
 
 
 class DemoFailed(DemitasseError):
@@ -123,7 +104,7 @@ class Demo:
 
     async def start(self) -> None:
         """Start everything and wait until both machines can be bought from. Raises DemoFailed."""
-        (self._folder / "shop.toml").write_text(_shop(), encoding="utf-8")
+        (self._folder / "shop.toml").write_text(shop(), encoding="utf-8")
         await self._once("server", "load", str(self._folder / "shop.toml"))
         await self._once("server", "user", "add", TECHNICIAN[0], "--role", "operator", typed=TECHNICIAN[1])
         await self._process("server", "server", "serve")
@@ -141,7 +122,7 @@ class Demo:
         token = await self._once("server", "device", "token", name)
         config = self._folder / f"{name}.toml"
         config.write_text(
-            _agent_config(self.url, token.split()[-1], self._folder, name, port), encoding="utf-8"
+            agent_config(self.url, token.split()[-1], self._folder, name, port), encoding="utf-8"
         )
         await self._process(
             f"{name}-machine", "agent", "simulate", "jura", "--link", str(port), *machine.behaviour
@@ -274,61 +255,3 @@ def _free_port(settings: Settings) -> int:
             chosen: int = probe.getsockname()[1]
             return chosen
     raise DemoFailed("no free port on this computer")
-
-
-def _shop() -> str:
-    """Return the demo's merchants, devices and menus as a `load` file."""
-    drinks = """
-[[devices.drinks]]
-drink_no = "espresso"
-name = "Эспрессо"
-prices = { small = 9000 }
-[[devices.drinks]]
-drink_no = "coffee"
-name = "Кофе"
-prices = { medium = 11000 }
-"""
-    devices = "".join(
-        f"""
-[[devices]]
-device_uuid = "{machine.device_uuid}"
-merchant = "{machine.merchant}"
-location = "{machine.location}"
-payment_scenario = "{machine.scenario}"
-client_info_make_failed = 'Звоните в любое время: <a href="tel:+74951234567">+7 495 123-45-67</a>'
-{drinks}"""
-        for machine in MACHINES
-    )
-    return f"""
-[[merchants]]
-id = "demo"
-name = "Кофе у дома"
-valid_until = 2099-12-31
-hold_cards = true
-[merchants.receipt]
-vat_code = 1
-email = "optional"
-fallback_email = "receipts@coffee.example"
-[[merchants]]
-id = "demo-tbank"
-name = "Кофе в столовой"
-valid_until = 2099-12-31
-hold_cards = true
-[merchants.credentials.TBank]
-terminal_key = "{TERMINAL_KEY}"
-password = "{PASSWORD}"
-{devices}"""
-
-
-def _agent_config(url: str, token: str, folder: Path, name: str, port: Path) -> str:
-    return f"""server = "{url.replace("http", "ws", 1)}/v1/agent"
-token = "{token}"
-journal = "{folder}/{name}-agent.db"
-[machine]
-driver = "jura"
-port = "{port}"
-[machine.products.espresso]
-small = "FA:04"
-[machine.products.coffee]
-medium = "FA:09"
-"""
