@@ -120,7 +120,9 @@ def _parser(with_simulators: bool) -> argparse.ArgumentParser:
     simulated = commands.add_parser("simulate", help=words, description=words)
     drivers = simulated.add_subparsers(dest="driver", required=True, metavar="DRIVER")
     for driver in SIMULATORS if with_simulators else ():
-        _simulator(driver).add_options(drivers.add_parser(driver, help=f"a machine of the driver {driver}"))
+        usage = f"demitasse-agent simulate {driver} [-h] --link PATH [OPTIONS]"
+        words = f"a machine of the driver {driver}"
+        _simulator(driver).add_options(drivers.add_parser(driver, help=words, usage=usage))
     return parser
 
 

@@ -25,21 +25,23 @@ def add_commands(
     of_user = subparsers.add_parser("user", help="technicians and operators")
     user = of_user.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add = user.add_parser("add", help="add a person who may sign in at /tech/")
-    add.add_argument("name", metavar="NAME")
-    add.add_argument("--role", choices=ROLES, required=True)
+    add.add_argument("name", metavar="NAME", help="the name to sign in with")
+    add.add_argument(
+        "--role", choices=ROLES, required=True, help="shown beside the name; both may do the same"
+    )
     add.add_argument(
         "--replace", action="store_true", help="give a user of that name another role and password"
     )
     add.set_defaults(run=user_add)
     token = user.add_parser("token", help="make a new token for the user's programs; the old one is void")
-    token.add_argument("name", metavar="NAME")
+    token.add_argument("name", metavar="NAME", help="a user, as it was added by `user add`")
     token.set_defaults(run=user_token)
     of_device = subparsers.add_parser("device", help="coffee machines")
     device = of_device.add_subparsers(title="commands", required=True, metavar="COMMAND")
     agent = device.add_parser(
         "token", help="make a new token for the device's agent; the old one is void when the new one is used"
     )
-    agent.add_argument("device_uuid", metavar="DEVICE_UUID")
+    agent.add_argument("device_uuid", metavar="DEVICE_UUID", help="the machine, as the loaded file names it")
     agent.set_defaults(run=device_token)
     return [add, token, agent]
 

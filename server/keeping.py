@@ -22,7 +22,7 @@ def add_commands(
     backup = subparsers.add_parser(
         "backup", help="copy the SQLite database to a new file, also while it is used"
     )
-    backup.add_argument("file", metavar="FILE")
+    backup.add_argument("file", metavar="FILE", help="the copy; it must not be there yet")
     backup.set_defaults(run=run_backup)
     copying = subparsers.add_parser("copy", help="copy everything to an empty database, when no server runs")
     copying.add_argument("--to", metavar="URL", required=True, help="where to, as in DATABASE_URL")

@@ -214,6 +214,13 @@ def test_a_wrong_option_of_the_simulator_is_one_line(tmp_path: Path, capsys: pyt
     assert "--eeprom" in told
 
 
+def test_a_slip_of_the_hand_does_not_print_every_option(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(("simulate", "jura"))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and told[1].endswith("the following arguments are required: --link")
+
+
 async def test_a_second_machine_does_not_take_the_link_of_the_first(tmp_path: Path, machine: Path):
     link = tmp_path / "jura"
     first = link.readlink()
