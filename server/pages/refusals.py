@@ -54,6 +54,9 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
         log.error("database failed", path=request.path, why=str(error))
         return await _answer(request, 503, "service_unavailable", str(error), None)
     except Exception as error:
+        if request.transport is None and isinstance(error, ConnectionResetError):
+            log.info("whoever asked is gone", path=request.path)
+            return web.Response(status=499)  # nobody reads it; to raise would be an error in aiohttp's log
         log.error("request failed", path=request.path, method=request.method, exc_info=error)
         return await _answer(request, 500, "internal", type(error).__name__, None)
 
