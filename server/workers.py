@@ -119,6 +119,8 @@ class Pool:
         """Replace one worker after another. When a new one does not serve, the old ones stay."""
         for slot in self._slots:
             async with slot.replacing:
+                if self._stopped.is_set():  # the slot's worker has been ended, or will be
+                    return
                 old = slot.process
                 try:
                     slot.process = await self._start(slot)

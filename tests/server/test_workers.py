@@ -191,6 +191,18 @@ async def test_a_pool_that_is_stopped_leaves_no_worker_that_does_not_end_when_as
     assert not [pid for pid in silent if Path(f"/proc/{pid}").exists()]
 
 
+async def test_a_pool_that_is_stopped_while_its_workers_are_replaced_leaves_none(running: Running):
+    old, (first, second) = running.pids, running.pool._slots
+    replacing = asyncio.create_task(running.pool.replace())
+    async with asyncio.timeout(WAIT_S):
+        while not first.replacing.locked():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        running.pool.stop()
+        await replacing
+    assert first.process is not None and second.process is not None
+    assert first.process.pid not in old and second.process.pid in old
+
+
 async def test_a_worker_for_which_there_is_no_process_is_started_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
