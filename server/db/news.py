@@ -44,8 +44,11 @@ class News:
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], listeners: Listeners) -> None:
         self._connect = connect
         self._listeners = listeners
-        self._waiting: dict[Item, None] = {}
-        self._too_many = False
+        self._told = 0
+        """How often something was to be told."""
+        self._waiting: dict[Item, int] = {}
+        """By the last time that it was to be told: what comes again while it is sent is sent again."""
+        self._too_many_at = 0
         self._wake = asyncio.Event()
         self._heard_first = asyncio.Event()
         self._own_pid = 0
@@ -77,10 +80,11 @@ class News:
         self._tell((channel, payload))
 
     def _tell(self, item: Item) -> None:
-        self._waiting[item] = None
+        self._told += 1
+        self._waiting[item] = self._told
         if len(self._waiting) > ENOUGH:
             self._waiting.clear()
-            self._too_many = True
+            self._too_many_at = self._told
         self._wake.set()
 
     # --- the connection -----------------------------------------------------------------------------
@@ -112,14 +116,17 @@ class News:
             connection.terminate()
 
     async def _send(self, connection: asyncpg.Connection) -> None:
-        if self._too_many:
+        now = self._told
+        if self._too_many_at:
             await connection.execute(_NOTIFY, CHANNEL, "null")
-            self._too_many = False
+            if self._too_many_at <= now:
+                self._too_many_at = 0
         messages = list(_messages(self._waiting))
         for message, items in messages:
             await connection.execute(_NOTIFY, CHANNEL, message)
             for item in items:
-                self._waiting.pop(item, None)
+                if self._waiting.get(item, now) <= now:
+                    self._waiting.pop(item, None)
         if not messages:
             await connection.execute("SELECT 1")
 

@@ -212,6 +212,28 @@ async def test_a_process_hears_what_another_touches(db: PostgresDatabase, other:
     assert await heard(told) == {"order-1"}
 
 
+@pytest.mark.parametrize("number", [1, 1001])
+async def test_what_is_touched_again_while_it_is_told_is_told_again(
+    db: PostgresDatabase, other: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    told: asyncio.Queue[Touched] = asyncio.Queue()
+    other.on_touched(told.put_nowait)
+    orders = [f"order-{each}" for each in range(number)]
+    execute = asyncpg.Connection.execute
+
+    async def touch_after(connection: asyncpg.Connection, query: str, *values: Any) -> Any:
+        answer = await execute(connection, query, *values)
+        if "pg_notify" in query:
+            monkeypatch.undo()
+            await db.write(touching, "b", *orders)
+        return answer
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", touch_after)
+    await db.write(touching, "a", *orders)
+    expected = {"order-0"} if number == 1 else {EVERY_ORDER}
+    assert [await heard(told), await heard(told)] == [expected, expected]
+
+
 async def test_more_than_one_message_can_hold_is_told_in_several(
     db: PostgresDatabase, other: PostgresDatabase
 ):
