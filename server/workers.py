@@ -26,6 +26,7 @@ from server.settings import Settings
 log = structlog.get_logger()
 
 STARTS_WITHIN_S = 60.0
+"""Except for the first: an upgrade of a large database takes what it takes, and must come to its end."""
 ENDS_WITHIN_S = SHUTDOWN_TIMEOUT_S + 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 FREE_WITHIN_S = 10.0
@@ -103,7 +104,7 @@ class Pool:
         first, pauses = self._slots[0], _Pauses()
         while first.process is None:
             try:
-                first.process = await self._start(first)  # alone: it brings the database up to date
+                first.process = await self._start(first, None)  # alone: it brings the database up to date
             except _NotServing as failed:
                 if failed.code is not None:
                     return max(failed.code, 1)
@@ -123,7 +124,7 @@ class Pool:
                     return
                 old = slot.process
                 try:
-                    slot.process = await self._start(slot)
+                    slot.process = await self._start(slot, STARTS_WITHIN_S)
                 except _NotServing:
                     log.error("a new worker does not serve; the old ones stay", worker=slot.number)
                     return
@@ -140,7 +141,7 @@ class Pool:
             try:
                 async with slot.replacing:
                     if slot.process is None:
-                        slot.process = await self._start(slot)
+                        slot.process = await self._start(slot, STARTS_WITHIN_S)
             except _NotServing:
                 await pauses.pause(0.0)
                 continue
@@ -154,8 +155,8 @@ class Pool:
             log.error("a worker has died; it is started again", worker=slot.number, code=code)
             await pauses.pause(clock.time() - begun)
 
-    async def _start(self, slot: Slot) -> Process:
-        """Start a worker; return it when it serves. Raises _NotServing when it does not come to that."""
+    async def _start(self, slot: Slot, within_s: float | None) -> Process:
+        """Start a worker; return it when it serves. Raises _NotServing when it does not, or not in time."""
         ours, theirs = socket.socketpair()
         place = Place(slot.number, tuple(each.fileno() for each in self._sockets), theirs.fileno())
         command = (sys.executable, "-m", "server", "serve", "--place", str(place))
@@ -174,7 +175,7 @@ class Pool:
             theirs.close()
         self._lines[process.pid] = ours
         try:
-            serves = await _serves(ours)
+            serves = await _serves(ours, within_s)
             log.info("a worker was started", worker=slot.number, pid=process.pid, serves=serves)
             if serves:
                 return process
@@ -273,11 +274,11 @@ def _listening(family: int, address: object) -> socket.socket:
     return listens
 
 
-async def _serves(line: socket.socket) -> bool:
+async def _serves(line: socket.socket, within_s: float | None) -> bool:
     """Wait until a worker says that it serves; False when it ends before, or takes too long."""
     line.setblocking(False)
     try:
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(within_s):
             return bool(await asyncio.get_running_loop().sock_recv(line, 16))
     except (TimeoutError, ConnectionError):
         return False
