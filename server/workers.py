@@ -104,7 +104,8 @@ class Pool:
         first, pauses = self._slots[0], _Pauses()
         while first.process is None:
             try:
-                first.process = await self._start(first, None)  # alone: it brings the database up to date
+                async with first.replacing:  # alone: it brings the database up to date
+                    first.process = first.process or await self._start(first, None)
             except _NotServing as failed:
                 if failed.code is not None:
                     return max(failed.code, 1)

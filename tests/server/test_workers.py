@@ -212,6 +212,16 @@ async def test_the_first_start_takes_what_it_takes(tmp_path: Path, monkeypatch: 
         await running.get("/ready")
 
 
+async def test_a_pool_told_to_replace_its_workers_while_it_starts_has_none_too_many(tmp_path: Path):
+    async with a_pool(tmp_path) as running:
+        async with asyncio.timeout(WAIT_S):
+            while not running.pool._lines:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            await running.pool.replace()
+        await running.until_pids(2, set())
+        assert set(running.pool._lines) == set(running.pids)
+
+
 async def test_a_worker_for_which_there_is_no_process_is_started_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
