@@ -56,6 +56,8 @@ class Agents:
         self._db = db
         self._now_ms = now_ms
         self._connections: dict[str, Connection] = {}
+        self._left: dict[str, tuple[int, int]] = {}
+        """By device, epoch and end of a session whose end could not be written."""
         self.listener: Listener | None = None
         db.on_notified(ACCEPTED, self._accepted_elsewhere)
 
@@ -86,8 +88,16 @@ class Agents:
             await asyncio.sleep(min(PARTING_S / len(ending), 0.001))
 
     async def watch(self) -> None:
-        """End the sessions here that are no longer their device's newest, until cancelled."""
-        await every(LOOK_EVERY_S, self._end_older)
+        """Look that the database and the sessions here agree, until cancelled."""
+        await every(LOOK_EVERY_S, self.look)
+
+    async def look(self) -> None:
+        """Write who has left if that was not possible then; end what is not its device's newest session."""
+        for device_uuid, left in list(self._left.items()):
+            await self._write_left(device_uuid, *left)
+            if self._left[device_uuid] == left:
+                del self._left[device_uuid]
+        await self._end_older()
 
     async def listen(self) -> None:
         """End the sessions that are silent, until cancelled: one look at all instead of a timer for each."""
@@ -262,11 +272,17 @@ class Agents:
             SESSIONS.set(len(self._connections))
         await connection.channel.close()
         log.info("agent disconnected", device_uuid=connection.device_uuid, epoch=connection.epoch)
-        gone = {"connected_at": None, "server_id": None, "last_seen_at": self._now_ms()}
+        device_uuid, left = connection.device_uuid, (connection.epoch, self._now_ms())
         try:
-            await self._db.write(devices.change_agent, connection.device_uuid, connection.epoch, gone)
+            await self._write_left(device_uuid, *left)
         except DemitasseError as error:
-            log.error("cannot record that an agent left", device_uuid=connection.device_uuid, why=str(error))
+            log.error("cannot record yet that an agent left", device_uuid=device_uuid, why=str(error))
+            self._left[device_uuid] = max(left, self._left.get(device_uuid, left))
+
+    async def _write_left(self, device_uuid: str, epoch: int, at: int) -> None:
+        """Write that a session has ended, unless the device has a newer one."""
+        gone = {"connected_at": None, "server_id": None, "last_seen_at": at}
+        await self._db.write(devices.change_agent, device_uuid, epoch, gone)
 
 
 def _checked(message: wire.AgentMessage) -> wire.AgentMessage:

@@ -9,6 +9,7 @@ import pytest
 
 from agent import wire
 from agent.wire import MachineReport, MachineState, MakeState
+from server import keys
 from server.agents import FAULTS_LIMIT, Agents
 from server.connection import QUEUE_LIMIT, Connection
 from server.errors import DatabaseError
@@ -366,6 +367,26 @@ async def test_the_last_words_of_one_who_has_gone_are_taken_in_to_their_end(shop
     listener.may.set()
     await older
     assert listener.took_in
+
+
+async def test_a_leave_that_could_not_be_written_is_written_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
+):
+    """Else a machine that has gone for good would be sold for ever."""
+
+    def fail(*_: object) -> None:
+        raise DatabaseError("the database is away")
+
+    async def told() -> bool:
+        return "cannot record yet that an agent left" in [record["event"] for record in logs]
+
+    agent = await shop.agent()
+    with monkeypatch.context() as patch:
+        patch.setattr("server.store.devices.change_agent", fail)
+        await agent.leave()
+        await until(told)
+    await shop.app[keys.AGENTS].look()
+    assert await shop.column("SELECT connected_at FROM agents") == [None]
 
 
 # --- a peer that does not read ----------------------------------------------------------------------------
