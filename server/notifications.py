@@ -153,10 +153,11 @@ class Notifications:
         """Ask the provider about what a notification names, and apply the answer.
 
         `taken` is the one payment that it names, if that was taken to be asked about; `asking` the question.
+        Both are of no use when that was too long ago: others may have asked since.
         """
         asked = partial(hints.asked, notification, self._now_ms)
         try:
-            if taken is not None:
+            if taken is not None and self._now_ms() < (taken.leased_until or 0):
                 _count(await self._till.ask(taken, "notification", asked, asking))
                 return
             if notification.event.startswith("refund."):

@@ -1,5 +1,6 @@
 """A merchant may have the money of cards held: taken when the drink is made, given back when it is not."""
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -7,7 +8,7 @@ import pytest
 
 from agent import wire
 from server import keys
-from server.payments import InDoubt
+from server.payments import Hint, InDoubt
 from server.payments.yookassa import Yookassa
 from server.sandbox import ACCOUNT_ID, SECRET_KEY, NoticeFault
 from tests.fakes.shop import Shop
@@ -93,6 +94,27 @@ async def test_a_hold_that_its_bank_ends_fails_the_order_whose_drink_is_still_ow
     await shop.becomes("make_failed", refund="succeeded")
     await agent.report(command, wire.MakeState.DONE, actuated=wire.Actuated.YES, evidence="counter_delta")
     await shop.until_rows("SELECT 1 FROM cases WHERE kind = 'delivered_and_refunded'")
+
+
+async def test_an_answer_that_was_got_too_long_ago_buys_no_drink(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    """The bank says that money is held; until that is worked on, it has gone back, and that is known."""
+    works: list[Any] = []
+    notifications = shop.app[keys.NOTIFICATIONS]
+    agent = await shop.agent()
+    page = await shop.at_bank()
+    shop.app[keys.SANDBOX].faults.notices += [NoticeFault.DROPPED] * 2
+    await shop.finish(page)
+    (held,) = await shop.column("SELECT payment_id FROM sandbox_payments")
+    with monkeypatch.context() as patch:
+        patch.setattr(notifications._work, "start", lambda _, work: works.append(work))
+        await notifications.keep("yookassa", Hint("payment.waiting_for_capture", "payment", held, held), "{}")
+    await asyncio.wait([works[0].args[-1]])
+    await end_hold(shop)
+    shop.later(6)
+    await becomes(shop, "canceled")
+    await works[0]()
+    assert (await shop.state())["status"] == "not_paid"
+    assert agent.all_heard(wire.Make) == []
 
 
 async def test_a_made_drink_whose_hold_has_ended_is_a_case(shop: Shop):
