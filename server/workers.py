@@ -227,10 +227,15 @@ class Pool:
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
         replacing: set[asyncio.Task[None]] = set()
+        turn = asyncio.Lock()
+
+        async def replace_in_turn() -> None:
+            async with turn:
+                await self.replace()
 
         def replace() -> None:
-            if not replacing:
-                replacing.add(task := asyncio.create_task(self.replace()))
+            if len(replacing) < 2:  # one that waits its turn does for all who ask meanwhile
+                replacing.add(task := asyncio.create_task(replace_in_turn()))
                 task.add_done_callback(replacing.discard)
 
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -125,6 +125,16 @@ async def test_workers_die_come_back_and_are_replaced_and_no_request_is_refused(
     assert sum(float(line.split()[-1]) for line in counted if "/health" in line) in (0.0, asked)
 
 
+async def test_a_replacement_that_is_asked_for_while_another_runs_comes_after_it(running: Running):
+    first = running.pool._slots[0]
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(2):
+            old = first.process
+            os.kill(os.getpid(), signal.SIGHUP)
+            while first.process is old:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
 async def test_nobody_waits_for_a_worker_that_does_not_accept(running: Running):
     stopped = running.pids[0]
     os.kill(stopped, signal.SIGSTOP)
