@@ -204,6 +204,7 @@ class Agents:
             await self._read(connection, intake)
         except asyncio.CancelledError:
             if not connection.was_cut_off():
+                intake.drop()
                 raise
         except ConnectionError:
             return

@@ -52,9 +52,17 @@ class Intake:
         if (storing := self._storing) is not None:
             try:
                 await asyncio.wait([storing])
-            except asyncio.CancelledError:  # the process itself ends
-                storing.cancel()
+            except asyncio.CancelledError:
+                self.drop()
                 raise
+
+    def drop(self) -> None:
+        """The process itself ends: store nothing more. The agent says it again, to whoever serves then."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._storing is not None:
+            self._storing.cancel()
 
     def _begin(self) -> None:
         if self._timer is not None:

@@ -121,6 +121,13 @@ async def test_a_session_whose_words_are_not_stored_ends(desk: Desk, error: Exce
     assert told == ([] if isinstance(error, StaleSession) else ["agent session failed"])
 
 
+@pytest.mark.parametrize("said", [BUSY, RECEIVED])
+async def test_a_process_that_ends_begins_to_store_nothing(desk: Desk, said: Said):
+    await desk.hear(said)
+    desk.intake.drop()
+    assert await desk.end() == []
+
+
 async def test_a_process_that_is_ended_leaves_nothing_behind(desk: Desk):
     await desk.hear(RECEIVED)
     ending = asyncio.create_task(desk.intake.finish())
