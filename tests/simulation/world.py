@@ -184,11 +184,12 @@ class World:
         return found
 
     def _is_held(self, device_uuid: str) -> bool:
-        return any(
-            service.parts.agents.connection(device_uuid) is not None
-            for service in self.services
-            if service.is_open
-        )
+        """Whether some process has the newest session of the device."""
+        query = "SELECT epoch FROM agents WHERE device_uuid = ?"
+        (newest,) = self.service.connection.execute(query, (device_uuid,)).fetchone()
+        agents = [service.parts.agents for service in self.services if service.is_open]
+        held = [each.connection(device_uuid) for each in agents]
+        return newest in [connection.epoch for connection in held if connection is not None]
 
     def _is_away(self, device_uuid: str) -> bool:
         query = "SELECT connected_at FROM agents WHERE device_uuid = ?"
